@@ -1,0 +1,55 @@
+"""One request's fate: what the cache did, and why a response was not stored.
+
+Header, log and metrics all read these two values and nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["CacheStatus", "NoStoreReason"]
+
+
+class CacheStatus(enum.Enum):
+    """nginx's `$upstream_cache_status`, plus PARTIAL for ranges."""
+
+    NONE = b""
+    """The cache took no part."""
+    MISS = b"MISS"
+    HIT = b"HIT"
+    EXPIRED = b"EXPIRED"
+    REVALIDATED = b"REVALIDATED"
+    STALE = b"STALE"
+    UPDATING = b"UPDATING"
+    BYPASS = b"BYPASS"
+    PARTIAL = b"PARTIAL"
+
+
+class NoStoreReason(enum.Enum):
+    """Why a response did not enter the cache. The value is its name in logs."""
+
+    CACHE_OFF = b"cache-off"
+    METHOD = b"method"
+    REQUEST_NO_STORE = b"request-no-store"
+    NO_STORE = b"no-store"
+    PRIVATE = b"private"
+    NO_CACHE = b"no-cache"
+    STATUS = b"status"
+    NO_FRESHNESS = b"no-freshness"
+    ZERO_TTL = b"zero-ttl"
+    VARY_STAR = b"vary-star"
+    SET_COOKIE = b"set-cookie"
+    CLIENT_AUTH = b"client-auth"
+    TOO_LARGE = b"too-large"
+    RANGE_OFFSET = b"range-offset"
+    PARTIAL_CONTENT = b"partial-content"
+    MIN_USES = b"min-uses"
+    BYPASS = b"no-cache-condition"
+    CREDENTIALS = b"credential-failure"
+    ORIGIN_ERROR = b"origin-error"
+    TRUNCATED = b"truncated"
+    INTEGRITY = b"integrity"
+    LOCK_TIMEOUT = b"lock-timeout"
+    NO_ROOM = b"no-room"
+    STORE_ERROR = b"store-error"
+    HEAD_ONLY = b"head"
