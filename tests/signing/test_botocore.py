@@ -111,6 +111,7 @@ class Case:
     v2 = False
 
     def boto_credentials(self):
+        """The case's credentials as botocore has them."""
         return BotoCredentials(ACCESS, SECRET, self.asked["token"])
 
     def signed_by(self, signer):

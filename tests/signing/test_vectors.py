@@ -21,8 +21,9 @@ from s3shield.signing import (
     derive_signing_key,
     encode_key,
     encode_query,
+    sigv2,
+    sigv4,
 )
-from s3shield.signing import sigv2, sigv4
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
 AWS = VECTORS["credentials"]["aws-docs"]
@@ -50,6 +51,7 @@ def decoded_query(text):
 
 
 def wire_fields(headers):
+    """Field lines as bytes."""
     return tuple((name.encode(), value.encode()) for name, value in headers)
 
 
@@ -64,6 +66,7 @@ class V4Stages(SynchronousTestCase):
     """The three stages of SigV4 against published examples."""
 
     def check(self, case, canonical, secret, scope):
+        """Go on from a canonical request, comparing each stage."""
         self.assertEqual(canonical.decode(), case["canonical_request"], case["id"])
         stamp = case["string_to_sign"].split("\n")[1].encode()
         to_sign = sigv4.string_to_sign(stamp, str(scope).encode(), canonical)
@@ -273,6 +276,7 @@ class HardKeys(SynchronousTestCase):
     """Keys that proxies get wrong; two S3 servers took these encodings."""
 
     def signer(self, case, mode):
+        """A signer for the case's host, path addressing."""
         endpoint = Endpoint.parse(f"http://{case['host']}", case["bucket"])
         return Signer(endpoint, mode, CREDENTIALS, case["region"], lifetime=86400)
 
