@@ -46,5 +46,7 @@ class OriginFailure:
 
     @property
     def gateway_status(self) -> int:
-        """What the client is told when nothing stale may stand in: 502 or 504."""
+        """What the client is told when nothing stale may stand in: 502, 503 or 504."""
+        if self.kind is FailureKind.STATUS and self.status in (503, 504):
+            return self.status
         return 504 if self.kind is FailureKind.TIMEOUT else 502

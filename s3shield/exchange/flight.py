@@ -1,0 +1,402 @@
+"""One request to the origin for one cache key, and all the clients that wait for it.
+
+Theory of operation. The first request for a key that is not usable starts a flight and
+leads it; later ones for the same key join (RFC 9111 section 4, "collapse requests").
+When the head arrives, `policy.admit` says whether it is stored:
+
+* stored, short: collected, committed to the index, and each waiter answered in one write;
+* stored, long: a `Fill` tees it to the body file and to the waiters;
+* not stored: the leader streams it; the others, told apart by nothing but their number,
+  each fetch for themselves, and a mark keeps the next ones from queueing (hit-for-miss);
+* 304 to our own validators: the entry is freshened, and answers all;
+* failure before anything was sent: a stale entry answers where policy lets it; else the
+  leader is told, and ONE waiter leads a second flight for the rest. If that fails too,
+  all are told.
+
+After a response's head is out, a failure cuts the connection: a short body never ends
+as if it were whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from s3shield.policy import (
+    CacheStatus,
+    EntryMeta,
+    FailureKind,
+    NoStore,
+    NoStoreReason,
+    OriginFailure,
+    Request,
+    ResponseHead,
+    ServeStale,
+    admit,
+    freshen,
+    on_origin_error,
+    parse_stored_head,
+    revalidation_fields,
+    same_selection,
+    stored_head,
+)
+
+from .answer import Representation
+from .fill import Fill
+from .transaction import Transaction
+
+if TYPE_CHECKING:
+    from s3shield.routing import Route
+    from s3shield.store import Entry
+    from s3shield.wire import OriginCall
+
+    from .location import Location
+
+__all__ = ["Flight"]
+
+_SECOND: Final = 1
+"""Attempt number of the flight that a waiter leads after the first one failed."""
+
+
+class Flight:
+    """See the module's text. A `wire.Receiver` of one origin call.
+
+    location: where it belongs. request, route: whose fetch it is. entry: the stale entry
+    that is asked about, or None. waiting: the transactions to answer, the leader first;
+    empty for a background refresh. joinable: whether others may join.
+    """
+
+    __slots__ = (
+        "_age",
+        "_attempt",
+        "_call",
+        "_chunks",
+        "_entry",
+        "_fill",
+        "_head",
+        "_leader",
+        "_length",
+        "_location",
+        "_meta",
+        "_over",
+        "_request",
+        "_request_time",
+        "_response_time",
+        "_route",
+        "_vary",
+        "_waiting",
+        "_what",
+        "_zone",
+        "digest",
+        "joinable",
+    )
+
+    def __init__(
+        self,
+        location: Location,
+        request: Request,
+        route: Route,
+        entry: Entry | None,
+        waiting: list[Transaction],
+        *,
+        joinable: bool,
+        attempt: int = 0,
+    ) -> None:
+        self._location = location
+        self._zone = location.zone
+        self._request = request
+        self._route = route
+        self._entry = entry
+        self._waiting = waiting
+        self.digest = route.digest
+        self.joinable = joinable
+        self._attempt = attempt
+        self._call: OriginCall | None = None
+        self._head: ResponseHead | None = None
+        self._length: int | None = None
+        self._meta: EntryMeta | None = None  # set when the response is to be stored
+        self._vary: tuple[bytes, ...] | None = None  # known once the head is in
+        self._what: Representation | None = None
+        self._chunks: list[bytes] | None = None  # a short body, collected
+        self._fill: Fill | None = None  # a long one, passing through
+        self._leader = waiting[0] if waiting else None
+        self._age: int | None = None
+        self._over = False
+        self._request_time = self._response_time = 0.0
+
+    # What the location calls
+
+    def begin(self) -> None:
+        """Ask the origin."""
+        location = self._location
+        self._request_time = location.around.clock()
+        started = location.around.monotonic()
+        for transaction in self._waiting:
+            transaction.origin_started = started
+        extra = revalidation_fields(self._entry) if self._asks_about_entry() else ()
+        self._call = location.ask(b"GET", self._request, self._route, extra, self)
+
+    def join(self, transaction: Transaction) -> bool:
+        """Let one more client have what this flight brings; False when it cannot."""
+        if self._vary is not None and not same_selection(
+            self._vary, self._request, transaction.request, self._location.policy
+        ):
+            return False
+        if self._fill is not None:
+            if not self._fill.keeps:
+                return False
+            self._give_stream(transaction)
+            return True
+        self._waiting.append(transaction)
+        return True
+
+    # What the origin call calls
+
+    def origin_head(self, head: ResponseHead, length: int | None) -> None:
+        """Decide what becomes of the response."""
+        location = self._location
+        policy = location.policy
+        self._response_time = now = location.around.clock()
+        self._head = head
+        for transaction in self._waiting:
+            transaction.origin_status = head.status
+        entry = self._entry
+        if head.status == 304 and self._asks_about_entry():
+            return  # answered at its end, so that the connection is free again
+        if head.status == 304:
+            self._stop_call()
+            self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
+            return
+        if entry is not None and f"http_{head.status}" in policy.use_stale:
+            failure = OriginFailure(FailureKind.STATUS, f"status {head.status}", head.status)
+            if isinstance(on_origin_error(self._request, entry, failure, now, policy), ServeStale):
+                self._stop_call()
+                self.origin_failed(failure)
+                return
+        admission = admit(self._request, head, self._request_time, now, policy)
+        self._length = length
+        sent = stored_head(head, policy, length=length, now=now)
+        if isinstance(admission, NoStore):
+            self._go_unstored(admission.reason)
+            meta = bare_meta(head, now)
+        elif head.status == 206 or (length is not None and length > self._zone.largest):
+            partial = head.status == 206  # nobody asked for a part
+            self._go_unstored(NoStoreReason.PARTIAL_CONTENT if partial else NoStoreReason.TOO_LARGE)
+            meta = admission.meta
+        else:
+            self._meta = meta = admission.meta
+            self._vary = admission.vary
+            self._part_with_other_variants()
+        self._what = Representation(meta, sent, length)
+        if head.get(b"age") is not None:
+            # An Age that the origin sent is passed on (RFC 9111 section 5.1).
+            self._age = max(0, int(now - meta.born))
+        if length is not None and length <= self._zone.inline_limit:
+            self._chunks = []
+        else:
+            self._start_fill()
+
+    def origin_data(self, data: bytes) -> None:
+        """Take body bytes."""
+        if self._chunks is not None:
+            self._chunks.append(data)
+        elif self._fill is not None:
+            self._fill.data(data)
+            if self._meta is not None and self._fill.received > self._zone.largest:
+                self._meta = None
+                self._note(NoStoreReason.TOO_LARGE)
+                self._fill.keep_no_longer()
+
+    def origin_end(self) -> None:
+        """The response is whole: store it, and answer who still waits."""
+        if self._over:
+            return
+        if self._chunks is not None:
+            self._end_short(b"".join(self._chunks))
+        elif self._fill is not None:
+            self._end_long(self._fill)
+        else:
+            self._end_not_modified()
+
+    def origin_failed(self, failure: OriginFailure) -> None:
+        """No response, or not the whole of it."""
+        if self._over:
+            return
+        joinable = self.joinable
+        self._close()
+        location = self._location
+        if self._fill is not None:
+            location.trouble(self._route, failure)
+            self._note(NoStoreReason.TRUNCATED)
+            self._fill.keep_no_longer()
+            self._fill.fail()
+            return
+        now = location.around.clock()
+        verdict = on_origin_error(self._request, self._entry, failure, now, location.policy)
+        if not failure.status:
+            location.trouble(self._route, failure)
+        if isinstance(verdict, ServeStale) and self._entry is not None:
+            for transaction in self._waiting:
+                transaction.reason = NoStoreReason.ORIGIN_ERROR
+                location.give_entry(transaction, self._entry, CacheStatus.STALE)
+            return
+        told, rest = self._waiting[:1], self._waiting[1:]
+        if self._attempt == _SECOND:
+            told, rest = self._waiting, []
+        for transaction in told:
+            transaction.reason = NoStoreReason.ORIGIN_ERROR
+            transaction.cache_status = CacheStatus.MISS
+            transaction.refuse(failure.gateway_status)
+        if rest:
+            first = rest[0]
+            location.launch(
+                Flight(
+                    location,
+                    first.request,
+                    first.route,
+                    self._entry,
+                    rest,
+                    joinable=joinable,
+                    attempt=_SECOND,
+                )
+            )
+
+    # Ends
+
+    def _end_short(self, body: bytes) -> None:
+        self._close()
+        what = self._what
+        assert what is not None
+        if self._meta is not None:
+            self._zone.keep(
+                self._route,
+                self._request,
+                self._location.policy,
+                self._meta,
+                what.head,
+                body,
+                self._vary,
+            )
+        for transaction in self._waiting:
+            transaction.age = self._age
+            plan = transaction.settle(what)
+            if plan is not None:
+                transaction.reply(plan, body)
+
+    def _end_long(self, fill: Fill) -> None:
+        meta, policy = self._meta, self._location.policy
+        if meta is not None and fill.keeps:
+            assert self._head is not None
+            head = stored_head(self._head, policy, length=fill.received, now=self._response_time)
+            where = (self._route, self._request, policy, meta, head)
+            body = fill.in_memory
+            if body is not None:
+                self._zone.keep(*where, body, self._vary)
+            elif fill.writer is not None:
+                # Until the index names the file, newcomers are served from here.
+                self._zone.keep_file(*where, fill.writer, self._vary, self._close)
+                fill.end()
+                return
+        self._close()
+        fill.end()
+
+    def _end_not_modified(self) -> None:
+        self._close()
+        entry, head = self._entry, self._head
+        assert entry is not None
+        assert head is not None
+        location = self._location
+        meta, merged = freshen(
+            entry,
+            parse_stored_head(entry.head),
+            head,
+            self._request_time,
+            self._response_time,
+            location.policy,
+        )
+        wire_head = stored_head(merged, location.policy, length=entry.size, now=self._response_time)
+        fresh = self._zone.store.freshen(entry, meta, wire_head)
+        for number, transaction in enumerate(self._waiting):
+            status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
+            location.give_entry(transaction, fresh, status)
+
+    # Steps
+
+    def _asks_about_entry(self) -> bool:
+        return self._entry is not None and self._location.policy.revalidate
+
+    def _start_fill(self) -> None:
+        assert self._call is not None
+        self._fill = Fill(
+            self._call,
+            inline_limit=self._zone.inline_limit,
+            new_body=None
+            if self._meta is None
+            else lambda: self._zone.store.create_body(self._length),
+            abandoned=self._abandoned,
+        )
+        waiting, self._waiting = self._waiting, []
+        for transaction in waiting:
+            self._give_stream(transaction)
+        if self._meta is None and not self._fill.readers:
+            self._abandoned()  # a 304 or a 412 was all they wanted
+
+    def _give_stream(self, transaction: Transaction) -> None:
+        assert self._fill is not None
+        assert self._what is not None
+        transaction.age = self._age
+        plan = transaction.settle(self._what)
+        if plan is not None:
+            self._fill.join(transaction.stream(plan, self._fill))
+
+    def _go_unstored(self, reason: NoStoreReason) -> None:
+        """Only the leader gets this response; the others fetch for themselves."""
+        self._note(reason)
+        rest, self._waiting = self._waiting[1:], self._waiting[:1]
+        self._part()
+        self._location.remember_unstored(self._route)
+        for transaction in rest:
+            self._location.fetch_alone(transaction)
+
+    def _part_with_other_variants(self) -> None:
+        """Waiters that selected another variant than the leader fetch their own."""
+        vary = self._vary
+        if not vary or len(self._waiting) < 2:
+            return
+        policy = self._location.policy
+        mine, others = [], []
+        for transaction in self._waiting:
+            same = same_selection(vary, self._request, transaction.request, policy)
+            (mine if same else others).append(transaction)
+        self._waiting = mine
+        for transaction in others:
+            self._location.fetch_alone(transaction)
+
+    def _note(self, reason: NoStoreReason) -> None:
+        for transaction in self._waiting:
+            transaction.reason = reason
+        if self._leader is not None:
+            self._leader.reason = reason
+
+    def _abandoned(self) -> None:
+        """Nobody reads any more: go on for the store's sake, or stop."""
+        if self._over or (self._meta is not None and self._location.keep_filling):
+            return
+        self._stop_call()
+        self._close()
+        if self._fill is not None:
+            self._fill.keep_no_longer()
+            self._fill.fail()
+
+    def _stop_call(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+
+    def _close(self) -> None:
+        self._over = True
+        self._part()
+
+    def _part(self) -> None:
+        """Nobody can join any more."""
+        self.joinable = False
+        if self._zone.flights.get(self.digest) is self:
+            del self._zone.flights[self.digest]

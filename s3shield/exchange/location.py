@@ -1,0 +1,284 @@
+"""Where a request is answered: one `[location:]`, a node of the twisted.web tree.
+
+`serve` is the hit path: one synchronous run from the request to the write, no Deferred,
+no coroutine. What it cannot answer at once becomes a `Transaction` and goes to a
+`Flight` or a `Relay`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+import attrs
+from twisted.logger import Logger
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from s3shield.policy import (
+    CachePolicy,
+    CacheStatus,
+    Fetch,
+    Fields,
+    GatewayTimeout,
+    Hit,
+    NoStoreReason,
+    OriginFailure,
+    Request,
+    Revalidate,
+    ServeStale,
+    decide,
+    first_range_start,
+)
+from s3shield.routing import Route
+from s3shield.wire import Downstream, OriginCall, OriginPool, Receiver
+
+from .answer import SELECTIVE, Representation
+from .asking import BucketAnswer
+from .flight import Flight
+from .origin_request import OriginRequests
+from .reading import StoredSource
+from .relay import Relay
+from .transaction import Surroundings, Transaction
+from .zone import Zone
+
+if TYPE_CHECKING:
+    from s3shield.store import BodyFile, Entry
+
+__all__ = ["Location", "Origin"]
+
+_UNSTORED_FOR: Final = 10.0
+"""Seconds for which requests for a key that turned out uncacheable do not queue."""
+
+
+@attrs.frozen
+class Origin:
+    """Where a location's misses go. name: str, for the log. bucket: S3 speaks there."""
+
+    name: str
+    requests: OriginRequests
+    pool: OriginPool
+    bucket: bool
+
+
+class Location(Resource):
+    """One location: its policy, its zone (None: `proxy_cache = off`), its origin.
+
+    pattern: str, as in the configuration, for the log. keep_filling: go on storing when
+    all clients have left (`fetch_on_abort = keep`).
+    """
+
+    isLeaf = True
+    log = Logger()
+    zone: Zone
+
+    def __init__(
+        self,
+        pattern: str,
+        policy: CachePolicy,
+        zone: Zone | None,
+        origin: Origin,
+        around: Surroundings,
+        *,
+        keep_filling: bool,
+    ) -> None:
+        super().__init__()
+        self.pattern = pattern
+        self.policy = policy
+        self.around = around
+        self.keep_filling = keep_filling
+        self._zone = zone
+        self._origin = origin
+        self._methods = policy.methods
+        self._allow = ((b"Allow", b", ".join(sorted(policy.methods))),)
+        name = policy.cache_status_header
+        self._hit_line = b"%b: HIT\r\n" % name if name else b""
+        if zone is not None:
+            self.zone = zone
+            self._lookup = zone.lookup
+            self._touch = zone.store.touch
+
+    # The two doors
+
+    def serve(self, request: Request, route: Route, downstream: Downstream) -> None:
+        """Answer `request` now, or see to it that it will be answered."""
+        if request.method not in self._methods:
+            self.transaction(request, route, downstream).refuse(405, self._allow)
+            return
+        if self._zone is None:
+            self._relay(self.transaction(request, route, downstream), NoStoreReason.CACHE_OFF)
+            return
+        around = self.around
+        now = around.clock()
+        policy = self.policy
+        entry = self._lookup(route, request, policy)
+        decision = decide(request, entry, now, policy)
+        if isinstance(decision, Hit):
+            assert entry is not None
+            self._touch(entry.digest)
+            body = entry.body
+            if body is not None and SELECTIVE.isdisjoint(request.headers):
+                # The hit path proper: says what Transaction would, without the object.
+                if request.method == b"HEAD":
+                    body = b""
+                downstream.reply(
+                    b"%bAge: %d\r\n%b" % (entry.head, now - entry.born, self._hit_line), body
+                )
+                size = len(body)
+                around.log(
+                    (
+                        request.peer,
+                        now,
+                        request,
+                        entry.status,
+                        size,
+                        CacheStatus.HIT,
+                        None,
+                        around.monotonic() - request.started,
+                        None,
+                        0,
+                        self.pattern,
+                        route.key_text,
+                        size,
+                    )
+                )
+                return
+            self.give_entry(self.transaction(request, route, downstream), entry, CacheStatus.HIT)
+            return
+        transaction = self.transaction(request, route, downstream)
+        match decision:
+            case ServeStale():
+                assert entry is not None
+                refreshing = route.digest in self.zone.flights
+                status = CacheStatus.UPDATING if refreshing else CacheStatus.STALE
+                self.give_entry(transaction, entry, status)
+                if not refreshing:
+                    self.launch(Flight(self, request, route, entry, [], joinable=True))
+            case Revalidate() | Fetch():
+                self._fetch(transaction, entry)
+            case GatewayTimeout():
+                transaction.refuse(504)
+            case _:
+                assert_never(decision)
+
+    def render(self, request: IRequest) -> Any:
+        """The door for any twisted.web Site (HTTP/2 among them)."""
+        from s3shield.wire import RequestDownstream, request_from  # noqa: PLC0415
+
+        received = request_from(request)
+        self.serve(received, self.route_for(received), RequestDownstream(request))
+        return NOT_DONE_YET
+
+    # What transactions, flights and relays use
+
+    def transaction(self, request: Request, route: Route, downstream: Downstream) -> Transaction:
+        """Return the record of a request that is not answered at once."""
+        return Transaction(
+            self.around,
+            request,
+            route,
+            downstream,
+            location=self.pattern,
+            status_header=self.policy.cache_status_header,
+        )
+
+    def ask(
+        self, method: bytes, request: Request, route: Route, extra: Fields, receiver: Receiver
+    ) -> OriginCall:
+        """Send a request to the origin; S3's errors are understood on the way back."""
+        origin = self._origin
+        head = origin.requests.head(method, request, route, extra)
+        if origin.bucket:
+            receiver = BucketAnswer(
+                receiver,
+                origin=origin.name,
+                key=route.key_text.decode("utf-8", "backslashreplace"),
+                missing_403=self.policy.missing_403,
+                error_pass=self.policy.error_pass,
+            )
+        return origin.pool.fetch(method, head, receiver)
+
+    def trouble(self, route: Route, failure: OriginFailure) -> None:
+        """Log what went wrong between us and the origin."""
+        self.log.error(
+            "{origin}: {kind}: {detail} (for {key})",
+            origin=self._origin.name,
+            kind=failure.kind.name.lower(),
+            detail=failure.detail,
+            key=route.key_text.decode("utf-8", "backslashreplace"),
+        )
+
+    def launch(self, flight: Flight) -> None:
+        """Let a flight begin, and others find it."""
+        if flight.joinable:
+            self.zone.flights[flight.digest] = flight
+        flight.begin()
+
+    def fetch_alone(self, transaction: Transaction) -> None:
+        """Fetch for one client that must not wait for others."""
+        transaction.cache_status = CacheStatus.MISS
+        self.launch(
+            Flight(
+                self, transaction.request, transaction.route, None, [transaction], joinable=False
+            )
+        )
+
+    def remember_unstored(self, route: Route) -> None:
+        """Requests for this key do not queue for a while."""
+        self.zone.mark_unstored(route, self.around.clock() + _UNSTORED_FOR)
+
+    def give_entry(self, transaction: Transaction, entry: Entry, status: CacheStatus) -> None:
+        """Answer from a stored entry."""
+        transaction.cache_status = status
+        transaction.cached = True
+        transaction.age = max(0, int(self.around.clock() - entry.born))
+        plan = transaction.settle(Representation(entry, entry.head, entry.size))
+        if plan is None:
+            return
+        if entry.body is not None:
+            transaction.reply(plan, entry.body)
+            return
+
+        def give_file(file: BodyFile | None) -> None:
+            if file is None:  # deleted under us: fetch it again
+                self.zone.drop(entry)
+                transaction.cached = False
+                transaction.age = None
+                self._fetch(transaction, None)
+                return
+            transaction.stream(plan, StoredSource(file, entry.size)).advance()
+
+        file = self.zone.store.open_body(entry)
+        if file is not None:
+            give_file(file)
+        else:
+            self.zone.store.open_body_later(entry).addCallback(give_file)
+
+    # Misses
+
+    def _relay(self, transaction: Transaction, reason: NoStoreReason) -> None:
+        transaction.reason = reason
+        Relay(self, transaction).begin()
+
+    def _fetch(self, transaction: Transaction, entry: Entry | None) -> None:
+        request, route = transaction.request, transaction.route
+        transaction.cache_status = CacheStatus.MISS if entry is None else CacheStatus.EXPIRED
+        if request.method == b"HEAD":
+            self._relay(transaction, NoStoreReason.HEAD_ONLY)
+            return
+        wanted = request.headers.get(b"range")
+        limit = self.policy.max_range_offset
+        if wanted is not None and limit is not None and entry is None:
+            start = first_range_start(wanted)
+            if start is None or start >= limit:
+                self._relay(transaction, NoStoreReason.RANGE_OFFSET)
+                return
+        zone = self.zone
+        flight = zone.flights.get(route.digest)
+        if flight is not None and flight.joinable:
+            missed, transaction.cache_status = transaction.cache_status, CacheStatus.HIT
+            if flight.join(transaction):
+                return
+            transaction.cache_status = missed
+        joinable = flight is None and not zone.is_unstored(route, self.around.clock())
+        self.launch(Flight(self, request, route, entry, [transaction], joinable=joinable))

@@ -1,0 +1,61 @@
+"""What is sent to an origin: the signed request of a bucket, or a plain one.
+
+Nothing of the client's goes to a bucket but the key and the query that the location
+lets through: no header, and never its `Authorization` or `x-amz-*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from s3shield.policy import CachePolicy, Fields, Request, forwarded_fields
+from s3shield.routing import Route
+from s3shield.signing import Signer
+
+__all__ = ["BucketRequests", "OriginRequests", "PlainRequests"]
+
+
+class OriginRequests(Protocol):
+    """Makes the head of a request to one origin."""
+
+    def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
+        """Return a complete request head, blank line included.
+
+        extra: fields of ours for this request (validators, Range), never signed.
+        """
+
+
+def _assemble(method: bytes, target: bytes, fields: Fields, extra: Fields) -> bytes:
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    lines += [b"%b: %b\r\n" % field for field in extra]
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines))
+
+
+@attrs.frozen
+class BucketRequests:
+    """Signed requests to a bucket. clock: wall time in seconds since the epoch."""
+
+    signer: Signer
+    via: bytes
+    clock: Callable[[], float]
+
+    def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
+        """Sign last, when the cache has decided: the bytes signed are the bytes sent."""
+        signed = self.signer.sign(method, route.key[1:], route.query, self.clock())
+        return _assemble(method, signed.target, (*signed.fields, (b"Via", self.via)), extra)
+
+
+@attrs.frozen
+class PlainRequests:
+    """Requests to a plain HTTP origin, with the client's end-to-end fields."""
+
+    authority: bytes
+    policy: CachePolicy
+
+    def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
+        """Send the target as received, or as rewritten; Host is the origin's."""
+        fields = ((b"Host", self.authority), *forwarded_fields(request, self.policy))
+        return _assemble(method, route.target, fields, extra)

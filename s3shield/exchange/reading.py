@@ -1,0 +1,244 @@
+"""One client reading one body at its own pace, wherever the body comes from.
+
+A `Reader` is the push producer of one response. It copies from a `Source`: a body
+file of the store (`StoredSource`) or a body still arriving (`fill.Fill`). Knows no
+HTTP, no cache: offsets, bytes and backpressure only.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from s3shield.wire import Downstream
+
+__all__ = ["CHUNK", "Piece", "Reader", "Source", "SourceState", "StoredSource"]
+
+CHUNK = 256 * 1024
+"""Bytes moved per step; measured as the best with uvloop's transports."""
+TURN = 4 * CHUNK
+"""Bytes after which a reader lets other connections have the event loop."""
+
+Piece = bytes | bytearray | memoryview
+
+
+class SourceState(enum.Enum):
+    """Whether more is to come."""
+
+    ARRIVING = 1
+    COMPLETE = 2
+    BROKEN = 3
+    """No more will come, and what is there is not the whole."""
+
+
+class Source(Protocol):
+    """Where a reader's bytes come from."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that exist so far: offsets below it can be read."""
+
+    @property
+    def state(self) -> SourceState: ...
+
+    def read(self, position: int, size: int) -> Piece | Deferred[Piece]:
+        """Return 1 to `size` bytes at `position` < `received`, at once or later.
+
+        An empty piece, or a failed Deferred, says that they cannot be had.
+        """
+
+    def left(self, reader: Reader) -> None:
+        """`reader` is done, or its client is gone."""
+
+
+class StoredFile(Protocol):
+    """The part of the store's body file that reading needs."""
+
+    def read_now(self, offset: int, size: int) -> Piece | None: ...
+    def read(self, offset: int, size: int) -> Deferred[bytes]: ...
+    def close(self) -> None: ...
+
+
+class StoredSource:
+    """A whole stored body in its file."""
+
+    __slots__ = ("_file", "received", "state")
+
+    def __init__(self, file: StoredFile, size: int) -> None:
+        self._file = file
+        self.received = size
+        self.state = SourceState.COMPLETE
+
+    def read(self, position: int, size: int) -> Piece | Deferred[Piece]:
+        """From the page cache now, from the disk later."""
+        piece = self._file.read_now(position, size)
+        if piece:
+            return piece
+        return self._file.read(position, size)
+
+    def left(self, reader: Reader) -> None:
+        """The one reader of this source is done."""
+        self._file.close()
+
+
+Done = Callable[[int, bool], None]
+"""Called once with (bytes written, whether all of them): for the log."""
+
+
+@implementer(IPushProducer)
+class Reader:
+    """Copies `[position, end)` of a source to a downstream, as fast as that takes it.
+
+    end: int, or None for "all there will be". call_soon: Callable that runs its
+    argument in a later turn of the event loop. done: see `Done`.
+    """
+
+    __slots__ = (
+        "_call_soon",
+        "_done",
+        "_downstream",
+        "_paused",
+        "_reading",
+        "_scheduled",
+        "_start",
+        "end",
+        "finished",
+        "position",
+        "source",
+    )
+
+    def __init__(
+        self,
+        source: Source,
+        downstream: Downstream,
+        start: int,
+        end: int | None,
+        call_soon: Callable[[Callable[[], None]], object],
+        done: Done,
+    ) -> None:
+        self.source = source
+        self.position = self._start = start
+        self.end = end
+        self.finished = False
+        self._downstream = downstream
+        self._call_soon = call_soon
+        self._done = done
+        self._paused = False
+        self._reading = False
+        self._scheduled = False
+
+    # What the source calls
+
+    def offer(self, offset: int, data: bytes) -> None:
+        """New bytes at `offset` have arrived: a reader that has kept up takes them."""
+        skip = self.position - offset
+        if self._paused or self._reading or skip < 0 or skip >= len(data) or self.finished:
+            return
+        take = len(data) if self.end is None else min(len(data), self.end - offset)
+        if skip == 0 and take == len(data):
+            self._write(data)
+        else:
+            self._write(memoryview(data)[skip:take])
+        if self.end is not None and self.position >= self.end:
+            self._finish()
+
+    def advance(self) -> None:
+        """Copy as much as source and client allow."""
+        written = 0
+        while not self._paused and not self._reading and not self.finished:
+            if self.end is not None and self.position >= self.end:
+                self._finish()
+                return
+            available = self.source.received - self.position
+            if available <= 0:
+                if self.source.state is SourceState.COMPLETE:
+                    self._finish()
+                elif self.source.state is SourceState.BROKEN:
+                    self.cut()
+                return
+            if written >= TURN:
+                self._later()
+                return
+            size = available if self.end is None else min(available, self.end - self.position)
+            piece = self.source.read(self.position, min(size, CHUNK))
+            if isinstance(piece, Deferred):
+                self._reading = True
+                piece.addCallbacks(self._read_later, self._read_failed)
+            elif piece:
+                written += len(piece)
+                self._write(piece)
+            else:
+                self.cut()
+
+    def cut(self) -> None:
+        """What was promised cannot be had: never end a short body as if it were whole."""
+        if not self.finished:
+            self._leave(whole=False)
+            self._downstream.abort()
+
+    # What the transport calls
+
+    def pauseProducing(self) -> None:
+        """The client's socket is full."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The client's socket has room again."""
+        if self._paused:
+            self._paused = False
+            # In a turn of its own: a transport may call this from inside our write.
+            self._later()
+
+    def stopProducing(self) -> None:
+        """The client is gone."""
+        if not self.finished:
+            self._leave(whole=False)
+
+    # Inside
+
+    @property
+    def lags(self) -> bool:
+        """Whether it still needs bytes below what has been received."""
+        return not self.finished and self.position < self.source.received
+
+    def _later(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        self.advance()
+
+    def _write(self, piece: Piece) -> None:
+        self.position += len(piece)
+        self._downstream.write(piece)
+
+    def _read_later(self, piece: Piece) -> None:
+        self._reading = False
+        if self.finished:
+            return
+        if piece:
+            self._write(piece)
+            self.advance()
+        else:
+            self.cut()
+
+    def _read_failed(self, _failure: object) -> None:
+        self._reading = False
+        self.cut()
+
+    def _finish(self) -> None:
+        self._leave(whole=True)
+        self._downstream.finish()
+
+    def _leave(self, *, whole: bool) -> None:
+        self.finished = True
+        self.source.left(self)
+        self._done(self.position - self._start, whole)

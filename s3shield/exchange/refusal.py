@@ -1,0 +1,49 @@
+"""The answers that are ours: a status and one short line of plain text."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final
+
+from s3shield.policy import Fields
+
+__all__ = ["Refusal", "reason_phrase", "refusal_head"]
+
+_TEXT: Final[dict[int, str]] = {
+    400: "The request is not valid.",
+    403: "Not allowed.",
+    404: "There is nothing here.",
+    405: "This method is not allowed here.",
+    412: "A precondition of the request does not hold.",
+    416: "The range lies outside of what there is.",
+    502: "The origin gave no usable answer.",
+    503: "The origin is busy; try again in a moment.",
+    504: "The origin did not answer in time.",
+}
+
+
+def reason_phrase(status: int) -> bytes:
+    """Return the reason phrase of `status` (RFC 9110 section 15), possibly empty."""
+    try:
+        return http.HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""
+
+
+Refusal = tuple[bytes, bytes]
+"""(head: status line and fields each with CRLF, no blank line; body)."""
+
+
+def refusal_head(
+    status: int, fields: Fields = (), *, now: Callable[[], float], server: bytes = b"s3shield"
+) -> Refusal:
+    """Return an answer of our own making with `fields` added."""
+    phrase = reason_phrase(status)
+    body = b"%d %b\n%b\n" % (status, phrase, _TEXT.get(status, "").encode("ascii"))
+    head = (
+        b"HTTP/1.1 %d %b\r\nServer: %b\r\nDate: %b\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+    ) % (status, phrase, server, formatdate(now(), usegmt=True).encode("ascii"), len(body))
+    return head + b"".join([b"%b: %b\r\n" % field for field in fields]), body

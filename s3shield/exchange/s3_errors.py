@@ -1,0 +1,67 @@
+"""What S3's error bodies mean, and what an operator can do about each.
+
+AWS, "Error responses", Amazon S3 API Reference; the wording of others (Ceph, MinIO,
+Swift) agrees in `<Code>`. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["MAX_ERROR_BODY", "advice", "error_code"]
+
+MAX_ERROR_BODY: Final = 64 * 1024
+"""Bytes of an error body that are looked at; the rest is thrown away."""
+
+_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
+
+_ADVICE: Final[dict[str, str]] = {
+    "RequestTimeTooSkewed": "this machine's clock is off; check NTP (timedatectl)",
+    "ExpiredToken": "the session token has expired; renew the credentials",
+    "InvalidToken": "the session token is not valid; renew the credentials",
+    "InvalidAccessKeyId": "the access key does not exist or is inactive; check aws_access_key",
+    "SignatureDoesNotMatch": (
+        "the secret, or the signing key with its scope, is not this access key's, or a proxy "
+        "in between changes the request; `s3shield explain FILE URL` shows what is signed"
+    ),
+    "AuthorizationHeaderMalformed": "the region is wrong; check aws_region or the key's scope",
+    "AuthorizationQueryParametersError": (
+        "the scope or the lifetime is refused; a scoped signing key is good for seven days: "
+        "make a new one with `s3shield signing-key`, and check aws_region"
+    ),
+    "PermanentRedirect": "the bucket is in another region; check aws_region and aws_endpoint",
+    "TemporaryRedirect": "the bucket was just made, or is in another region; check aws_endpoint",
+    "NoSuchBucket": "the bucket does not exist at this endpoint; check aws_s3_bucket",
+    "AccessDenied": (
+        "the key may not read this object, the object does not exist and the key may not "
+        "list the bucket, or a scoped signing key is older than seven days"
+    ),
+    "AllAccessDisabled": "the bucket is disabled; ask its owner",
+    "InvalidRequest": (
+        "the endpoint does not take this kind of signature; check aws_sign (newer regions: v4)"
+    ),
+    "SlowDown": "S3 asks for fewer requests a second; a longer proxy_cache_valid helps",
+    "ServiceUnavailable": "S3 is overloaded; it passes",
+    "InternalError": "S3 has a fault of its own; it passes",
+    "RequestExpired": "a signed query string was too old on arrival; check the clock",
+}
+
+
+def error_code(body: bytes) -> str:
+    """Return the `<Code>` of an S3 error document, or an empty string."""
+    found = _CODE.search(body[:MAX_ERROR_BODY])
+    return found[1].decode("ascii") if found else ""
+
+
+def advice(status: int, code: str) -> str:
+    """Return one sentence for the log: what to do about this answer."""
+    if code in _ADVICE:
+        return _ADVICE[code]
+    if status == 403:
+        return "the key, its scope, the region or the bucket's policy forbids it"
+    if status == 400:
+        return "the endpoint does not understand the request; check aws_sign and aws_region"
+    if status in (301, 307):
+        return "the endpoint sends us elsewhere; check aws_region and aws_endpoint"
+    return "the origin has a fault of its own"
