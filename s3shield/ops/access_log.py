@@ -1,0 +1,206 @@
+"""The access log: records in, lines out, in batches off the hit path.
+
+A hit appends one tuple. Lines are made and written when 256 records have come together,
+and at the latest 0.2 s after the first: one append for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from s3shield.ops.log_format import Format, LogRecord, compile_format
+from s3shield.ops.log_target import Target, open_target
+from s3shield.policy.message import Request
+from s3shield.policy.status import CacheStatus
+
+__all__ = ["AccessLog"]
+
+_BATCH = 256
+"""Records formatted in one run: under a millisecond of `combined`."""
+_BATCH_BYTES = 128 * 1024
+"""A run also ends here: a client's 32 KiB of escaped header must not hold the loop."""
+_FLUSH_SECONDS = 0.2
+_REPORT_SECONDS = 60.0
+_LINE_LIMIT = 8192
+
+
+def _discard(_record: LogRecord) -> None:
+    return None
+
+
+class AccessLog:
+    """Takes finished requests' records and writes them to a target.
+
+    target: a path, `stdout`, `stderr`, `syslog` or `off`. format: see compile_format.
+    append: the bound callable the exchange calls with each record; it never raises for a
+    log's trouble. Lines that cannot be written are counted, and reported at most once a
+    minute. wall: the clock of `refused`.
+
+    Raises OSError when the target cannot be opened, ValueError for the format.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        target: str,
+        format: str = "combined",  # noqa: A002  # the option's word
+        *,
+        reactor: IReactorTime,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.target = target
+        self._reactor = reactor
+        self._wall = wall
+        self._records: list[LogRecord] = []
+        self._tick: IDelayedCall | None = None
+        self._report: IDelayedCall | None = None
+        self._closed = False
+        self.lost = 0
+        """Lines lost since the start."""
+        self._unreported = 0
+        self._format: Format = compile_format(format, pid=os.getpid())
+        self._to: Target | None = None if target == "off" else open_target(target)
+        self.append: Callable[[LogRecord], None] = (
+            _discard if self._to is None else self._appender()
+        )
+
+    def _appender(self) -> Callable[[LogRecord], None]:
+        # Always the same list, so that this closure is all a hit pays for.
+        records = self._records
+        add = records.append
+        count = records.__len__
+        arm = self._arm
+        write = self._write_batch
+
+        def append(record: LogRecord) -> None:
+            add(record)
+            waiting = count()
+            if waiting == 1:
+                arm()
+            elif waiting >= _BATCH:
+                write()
+
+        return append
+
+    def refused(self, peer: bytes, status: int, line: bytes) -> None:
+        """Log a request that the wire refused before it was one.
+
+        peer: as a record's. status: of the answer. line: what came in place of the request
+        line, any bytes; its first 8 KiB are shown.
+        """
+        request = Request(b"", line[:_LINE_LIMIT].rstrip(b"\r\n"), version=(0, 0), peer=peer)
+        fate = CacheStatus.NONE
+        wall = self._wall()
+        self.append((peer, wall, request, status, 0, fate, None, 0.0, None, 0, "", b"", 0))
+
+    # --- writing ------------------------------------------------------------------------
+
+    def _arm(self, delay: float = _FLUSH_SECONDS) -> None:
+        if self._tick is None and not self._closed:
+            self._tick = self._reactor.callLater(delay, self._ticked)
+
+    def _ticked(self) -> None:
+        self._tick = None
+        self._write_batch()
+        if self._records:
+            self._arm(0)
+        elif self._to is not None and self._to.pending:
+            self._arm()
+
+    def _write_batch(self) -> None:
+        """Format up to 256 records and write their lines at once."""
+        target = self._to
+        records = self._records
+        if target is None:
+            records.clear()
+            return
+        lines: list[bytes] = []
+        add = lines.append
+        line_of = self._format
+        size = taken = 0
+        for record in records[:_BATCH]:
+            taken += 1
+            try:
+                line = line_of(record)
+            except Exception:
+                self._lose(1)
+                self.log.failure("no access log line could be made of a record")
+                continue
+            add(line)
+            size += len(line)
+            if size > _BATCH_BYTES:
+                break
+        del records[:taken]
+        target.write(lines)
+        if target.lost:
+            lost, target.lost = target.lost, 0
+            self._lose(lost)
+
+    def _lose(self, lines: int) -> None:
+        self.lost += lines
+        self._unreported += lines
+        if self._report is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Report what was lost; then nothing for a minute."""
+        self._report = None
+        if not self._unreported:
+            return
+        self.log.error(
+            "{lost} lines of the access log {target} are lost: {reason}",
+            lost=self._unreported,
+            target=self.target,
+            reason=self._to.error if self._to is not None else "",
+        )
+        self._unreported = 0
+        if not self._closed:
+            self._report = self._reactor.callLater(_REPORT_SECONDS, self._tell)
+
+    def flush(self) -> None:
+        """Write all there is, now."""
+        while self._records and self._to is not None:
+            self._write_batch()
+
+    def reopen(self) -> None:
+        """Flush, then go on with a file newly opened under the same name (SIGUSR1).
+
+        A failure is logged; the old file is written on.
+        """
+        self.flush()
+        if self._to is None:
+            return
+        reason = None
+        try:
+            self._to.reopen()
+        except OSError as error:
+            reason = error.strerror
+        if reason:
+            text = "cannot reopen the access log {target}: {reason}"
+            self.log.error(text, target=self.target, reason=reason)
+
+    def close(self) -> None:
+        """Flush and close. Records that come later are dropped."""
+        if self._closed:
+            return
+        self.flush()
+        if self._to is not None and self._to.pending:
+            self._to.write([])
+        self._closed = True
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        if self._report is not None:
+            self._report.cancel()
+            self._report = None
+        self._tell()
+        self.append = _discard
+        if self._to is not None:
+            self._to.close()
+            self._to = None

@@ -1,0 +1,276 @@
+"""The parent's side of the worker processes: start, watch, restart, signal, stop.
+
+A worker inherits the listening sockets and two pipes. On `CONTROL_FD` it reads nothing but
+the end of file that says the parent is gone; on `REPORT_FD` it writes one line, `ready` or
+`failed` and why. The rest is signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import socket
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IProcessTransport,
+    IReactorProcess,
+    IReactorTime,
+)
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+__all__ = [
+    "CONTROL_FD",
+    "EXIT_CANNOT_START",
+    "FIRST_SOCKET_FD",
+    "REPORT_FD",
+    "WorkerFailed",
+    "Workers",
+    "usable_cpus",
+    "worker_environment",
+]
+
+CONTROL_FD: Final = 3
+REPORT_FD: Final = 4
+FIRST_SOCKET_FD: Final = 5
+EXIT_CANNOT_START: Final = 3
+"""A worker's exit status when it could not start; why is in its report."""
+
+_BACKOFF_FIRST: Final = 0.1
+_BACKOFF_MOST: Final = 10.0
+_HEALTHY_SECONDS: Final = 60.0
+_KILL_GRACE: Final = 3.0
+"""Seconds past the drain's end after which a worker is killed."""
+
+
+class WorkerFailed(Exception):  # noqa: N818  # says what happened, as Twisted's own do
+    """A worker could not start. Its text is the worker's own sentence."""
+
+
+def usable_cpus() -> int:
+    """Return how many processors this process may run on: what `workers = auto` means."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment in which a fresh interpreter finds this same package."""
+    environment = dict(os.environ)
+    root = str(Path(__file__).resolve().parents[2])
+    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    if root not in installed | set(site.getsitepackages()) | {site.getusersitepackages()}:
+        others = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = root + (os.pathsep + others if others else "")
+    return environment
+
+
+class _Slot:
+    """One worker's place: who sits in it now, and when the next one comes."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.worker: _Worker | None = None
+        self.backoff = _BACKOFF_FIRST
+        self.restart: IDelayedCall | None = None
+
+
+class _Worker(ProcessProtocol):
+    """One running worker process."""
+
+    transport: IProcessTransport | None
+
+    def __init__(self, owner: Workers, slot: _Slot, started: float) -> None:
+        self._owner = owner
+        self.slot = slot
+        self.started = started
+        self.ready = False
+        self.pid = 0
+        self._report = b""
+
+    def connectionMade(self) -> None:
+        self.pid = int(self.transport.pid) if self.transport is not None else 0
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        self._report = (self._report + data)[:4096]
+        if self._report == b"ready\n" and not self.ready:
+            self.ready = True
+            self._owner.worker_ready(self)
+
+    @property
+    def failure(self) -> str | None:
+        """Why it could not start, in its own words."""
+        word, _, why = self._report.partition(b" ")
+        return why.decode("utf-8", "replace").strip() if word == b"failed" else None
+
+    def processEnded(self, reason: Failure) -> None:
+        self._owner.worker_ended(self, reason)
+
+    def signal(self, name: str) -> None:
+        if self.transport is not None:
+            try:
+                self.transport.signalProcess(name)
+            except ProcessExitedAlready:
+                return
+
+
+class Workers:
+    """Keeps `count` worker processes running over the same listening sockets.
+
+    command: what to run, without `--fds`. sockets: bound and listening; inherited in this
+    order. drain: seconds that workers have to finish what they are doing when stopped.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        processes: IReactorProcess,
+        *,
+        count: int,
+        command: Sequence[str],
+        sockets: Sequence[socket.socket],
+        drain: float,
+    ) -> None:
+        self._reactor = reactor
+        self._processes = processes
+        self._command = [
+            *command,
+            "--fds",
+            ",".join(str(FIRST_SOCKET_FD + index) for index in range(len(sockets))),
+        ]
+        self._sockets = list(sockets)
+        self._drain = drain
+        self._slots = [_Slot(index) for index in range(count)]
+        self._started: Deferred[None] | None = None
+        self._stopped: Deferred[None] | None = None
+        self._kill: IDelayedCall | None = None
+        self.restarts = 0
+        """Workers started in place of dead ones."""
+
+    # --- start --------------------------------------------------------------------------
+
+    def start(self) -> Deferred[None]:
+        """Start all. Fires when each is ready; fails with WorkerFailed when one is not."""
+        self._started = Deferred()
+        started = self._started
+        for slot in self._slots:
+            self._spawn(slot)
+        return started
+
+    def _spawn(self, slot: _Slot) -> None:
+        slot.restart = None
+        fds: dict[int, str | int] = {0: 0, 1: 1, 2: 2, CONTROL_FD: "w", REPORT_FD: "r"}
+        for index, listening in enumerate(self._sockets):
+            fds[FIRST_SOCKET_FD + index] = listening.fileno()
+        slot.worker = _Worker(self, slot, self._reactor.seconds())
+        self._processes.spawnProcess(
+            slot.worker,
+            self._command[0],
+            self._command,
+            env=worker_environment(),
+            childFDs=fds,
+        )
+
+    def worker_ready(self, worker: _Worker) -> None:
+        """Note that a worker serves."""
+        text = "worker {index} is ready, pid {pid}"
+        self.log.info(text, index=worker.slot.index, pid=worker.pid)
+        if self._started is not None and all(s.worker and s.worker.ready for s in self._slots):
+            started, self._started = self._started, None
+            started.callback(None)
+
+    def worker_ended(self, worker: _Worker, reason: Failure) -> None:
+        """Note that a worker is gone; start another unless all are to stop."""
+        slot = worker.slot
+        slot.worker = None
+        if self._stopped is not None:
+            self._check_stopped()
+            return
+        how = _how_it_ended(reason)
+        if self._started is not None:
+            started, self._started = self._started, None
+            started.errback(WorkerFailed(worker.failure or f"a worker {how} before it was ready"))
+            return
+        if worker.ready and self._reactor.seconds() - worker.started >= _HEALTHY_SECONDS:
+            slot.backoff = _BACKOFF_FIRST
+        delay = slot.backoff
+        slot.backoff = min(delay * 2, _BACKOFF_MOST)
+        self.log.error(
+            "worker {index}, pid {pid}, {how}; another one starts in {delay:.1f} s",
+            index=slot.index,
+            pid=worker.pid,
+            how=f"cannot start: {worker.failure}" if worker.failure else how,
+            delay=delay,
+        )
+        self.restarts += 1
+        slot.restart = self._reactor.callLater(delay, self._spawn, slot)
+
+    # --- signals ------------------------------------------------------------------------
+
+    def reopen_logs(self) -> None:
+        """Have each worker open its logs again. One that is not ready yet opens them anyway."""
+        for worker in self._running():
+            if worker.ready:
+                worker.signal("USR1")
+
+    def _running(self) -> list[_Worker]:
+        return [slot.worker for slot in self._slots if slot.worker is not None]
+
+    # --- stop ---------------------------------------------------------------------------
+
+    def stop(self) -> Deferred[None]:
+        """Drain and stop all; kill those that are not gone in time. Fires when none is left."""
+        if self._stopped is not None:
+            return succeed(None)
+        self._stopped = Deferred()
+        stopped = self._stopped
+        self._started = None
+        for slot in self._slots:
+            if slot.restart is not None:
+                slot.restart.cancel()
+                slot.restart = None
+        for worker in self._running():
+            # Before it is ready it has nothing to drain, and may not listen to TERM yet.
+            worker.signal("TERM" if worker.ready else "KILL")
+        self._kill = self._reactor.callLater(self._drain + _KILL_GRACE, self._overdue)
+        self._check_stopped()
+        return stopped
+
+    def _overdue(self) -> None:
+        self._kill = None
+        text = "{count} workers are not done after {drain:g} s and are killed"
+        self.log.warn(text, count=len(self._running()), drain=self._drain)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill what still runs, at once."""
+        for worker in self._running():
+            worker.signal("KILL")
+
+    def _check_stopped(self) -> None:
+        if self._running() or self._stopped is None or self._stopped.called:
+            return
+        if self._kill is not None:
+            self._kill.cancel()
+            self._kill = None
+        self._stopped.callback(None)
+
+
+def _how_it_ended(reason: Failure) -> str:
+    if isinstance(reason.value, ProcessDone):
+        return "ended with status 0"
+    signal = getattr(reason.value, "signal", None)
+    if signal is not None:
+        return f"was killed by signal {signal}"
+    return f"ended with status {getattr(reason.value, 'exitCode', None)}"

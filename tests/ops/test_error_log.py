@@ -1,0 +1,132 @@
+"""The error log's lines, levels and repeats."""
+
+from pathlib import Path
+
+from twisted.internet.task import Clock
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from s3shield.ops.error_log import ErrorLog
+
+WALL = 1795500000.0
+
+
+class Lines(SynchronousTestCase):
+    """One plain line an event."""
+
+    def setUp(self) -> None:
+        """Set the clock."""
+        self.path = Path(self.mktemp())
+        self.clock = Clock()
+        self.clock.advance(WALL)
+
+    def open(self, level: str = "info") -> ErrorLog:
+        """Open a log on a file of this test."""
+        log = ErrorLog(str(self.path), level, reactor=self.clock, wall=self.clock.seconds)
+        self.addCleanup(log.close)
+        return log
+
+    def emit(self, log: ErrorLog, text: str, level: LogLevel = LogLevel.error, **values) -> None:
+        """Emit one event."""
+        log({"log_level": level, "log_format": text, "log_time": self.clock.seconds(), **values})
+
+    def lines(self) -> list[str]:
+        """Return the file's lines."""
+        return self.path.read_text().splitlines()
+
+    def test_plain(self) -> None:
+        """Time, level in brackets, message; control characters as escapes."""
+        log = self.open()
+        self.emit(log, "origin {name} says no", name="a\x1b[1m\u2028b")
+        self.emit(log, "careful", LogLevel.warn)
+        self.assertEqual(
+            self.lines(),
+            [
+                "2026-11-24T06:00:00Z [error] origin a\\x1B[1m\\u2028b says no",
+                "2026-11-24T06:00:00Z [warn] careful",
+            ],
+        )
+
+    def test_traceback(self) -> None:
+        """A failure's traceback is indented below; a message's further lines too."""
+        log = self.open()
+        try:
+            raise KeyError("x\ny")
+        except KeyError:
+            failure = Failure()
+        self.emit(log, "oops\nmore", LogLevel.critical, log_failure=failure)
+        first, *rest = self.lines()
+        self.assertEqual(first, "2026-11-24T06:00:00Z [crit] oops")
+        self.assertEqual(rest[0], "    more")
+        self.assertTrue(all(line.startswith("    ") for line in rest))
+        self.assertIn("KeyError", rest[-1])
+
+    def test_levels(self) -> None:
+        """Each level lets through itself and what is graver."""
+        order = [LogLevel.debug, LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical]
+        rows = [("debug", 5), ("info", 4), ("notice", 4), ("warn", 3), ("error", 2), ("crit", 1)]
+        for name, expected in rows:
+            self.path.unlink(missing_ok=True)
+            log = self.open(name)
+            for level in order:
+                self.emit(log, f"at {level.name}", level)
+            log.close()
+            self.assertEqual(len(self.lines()), expected, name)
+        self.assertRaises(ValueError, self.open, "loud")
+
+    def test_repeats(self) -> None:
+        """Past ten in ten seconds a message is counted; the count is written by itself."""
+        log = self.open()
+        for n in range(25):
+            self.emit(log, "origin {n} is down", n=n)
+        self.emit(log, "another")
+        self.assertEqual(len(self.lines()), 11)
+        self.clock.advance(10)
+        self.assertEqual(
+            self.lines()[-1],
+            "2026-11-24T06:00:10Z [error] repeated 15 times: origin 24 is down",
+        )
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.emit(log, "origin {n} is down", n=99)
+        self.assertTrue(self.lines()[-1].endswith("origin 99 is down"))
+
+    def test_repeats_at_close(self) -> None:
+        """Counts held back are written when the log closes."""
+        log = self.open()
+        for n in range(12):
+            self.emit(log, "down {n}", n=n)
+        log.close()
+        log.close()
+        self.assertTrue(self.lines()[-1].endswith("repeated 2 times: down 11"))
+
+    def test_legacy_messages(self) -> None:
+        """Different messages of twisted.python.log are not taken for repeats of one."""
+        log = self.open()
+        for n in range(30):
+            self.emit(log, "{log_text}", log_text=f"message {n}")
+        self.assertEqual(len(self.lines()), 30)
+
+    def test_as_observer(self) -> None:
+        """twisted.logger's own events are understood."""
+        log = self.open()
+        Logger("here", observer=log).error("broken: {why}", why="x")
+        self.assertTrue(self.lines()[0].endswith("[error] broken: x"))
+
+    def test_reopen(self) -> None:
+        """After logrotate a new file is written; a failure to open it stays in the old one."""
+        log = self.open()
+        self.emit(log, "one")
+        moved = self.path.with_suffix(".1")
+        self.path.rename(moved)
+        log.reopen()
+        self.emit(log, "two")
+        self.assertTrue(moved.read_text().endswith(" one\n"))
+        self.assertEqual(len(self.lines()), 1)
+        self.path.rename(self.path.with_suffix(".2"))
+        self.path.mkdir()
+        log.reopen()
+        self.emit(log, "three")
+        rest = self.path.with_suffix(".2").read_text()
+        self.assertIn("cannot reopen the error log", rest)
+        self.assertTrue(rest.endswith("three\n"))
