@@ -1,0 +1,129 @@
+"""`s3shield signing-key`: derive a scoped key, with the options of ngx_aws_auth's script."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import TextIO
+
+from s3shield.signing import Scope, derive_signing_key
+
+__all__ = ["Misuse", "add_parser", "read_secret", "region_from", "run"]
+
+_EXAMPLES = """\
+examples:
+  the secret from the environment, the key to the file that aws_signing_key_file names:
+    s3shield signing-key -r eu-central-1 > /etc/s3shield/media.key
+  the secret from a password store, for tomorrow:
+    pass show aws/media | s3shield signing-key -k - -r eu-central-1 -d 20260227
+
+Two lines are printed: the key in base64, then its scope. The key signs for that region and
+service only, and AWS takes it for up to seven days from its date; the secret cannot be
+computed from it.
+
+exit status: 0, 1 for a value that cannot be used, 2 for wrong usage
+"""
+
+
+class Misuse(Exception):  # noqa: N818 - it is the user's, not an error of the program
+    """The options do not go together; its text is one sentence for people."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `signing-key`; `args.run` is `run`."""
+    parser = subparsers.add_parser(
+        "signing-key",
+        help="derive a scoped signing key from a secret key",
+        description="Derive a SigV4 signing key that can stand in a configuration instead of the "
+        "secret key.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-k",
+        "--secret-key",
+        metavar="SECRET",
+        help="the secret key; - reads it from standard input; left out: AWS_SECRET_ACCESS_KEY "
+        "(others on this machine can see a secret on a command line)",
+    )
+    parser.add_argument(
+        "-r", "--region", help="the region; left out: AWS_REGION or AWS_DEFAULT_REGION"
+    )
+    parser.add_argument("-s", "--service", default="s3", help="the service (default: s3)")
+    parser.add_argument(
+        "-d", "--date", metavar="YYYYMMDD", help="the key's day in UTC (default: today)"
+    )
+    parser.add_argument(
+        "--no-base64", action="store_true", help="print the key's bytes as Latin-1 text"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say on standard error what is done"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(
+    args: argparse.Namespace,
+    *,
+    stdin: TextIO,
+    stdout: TextIO,
+    stderr: TextIO,
+    environ: Mapping[str, str],
+    now: float,
+) -> int:
+    """Print the key and its scope. now: epoch seconds. Return the exit status."""
+    try:
+        region = region_from(args.region, environ)
+        if region is None:
+            raise Misuse("no region: give -r REGION or set AWS_REGION")
+        date = args.date or f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y%m%d}"
+        scope = Scope(date, region, args.service)
+        key = derive_signing_key(read_secret(args.secret_key, stdin, stderr, environ), scope)
+    except Misuse as why:
+        print(f"s3shield signing-key: {why}", file=stderr)
+        return 2
+    except ValueError as why:
+        print(f"s3shield signing-key: {why}", file=stderr)
+        return 1
+    if args.verbose:
+        day = "today (UTC)" if args.date is None else "the day given"
+        print(f"scope: {scope}; its date is {day}", file=stderr)
+        print("the first line is the key, the second its scope", file=stderr)
+    print(key.decode("latin-1") if args.no_base64 else b64encode(key).decode("ascii"), file=stdout)
+    print(scope, file=stdout)
+    return 0
+
+
+def region_from(option: str | None, environ: Mapping[str, str]) -> str | None:
+    """Return the region of the option, or else of the environment, or None."""
+    return option or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
+
+
+def read_secret(
+    option: str | None, stdin: TextIO, stderr: TextIO, environ: Mapping[str, str]
+) -> str:
+    """Return the secret key: the option's, `-` for a line of `stdin`, or the environment's.
+
+    Warns on `stderr` about one on the command line. Raises Misuse when there is none,
+    ValueError, without quoting it, when it cannot be one.
+    """
+    if option is None:
+        secret = environ.get("AWS_SECRET_ACCESS_KEY")
+        if not secret:
+            raise Misuse("no secret key: pipe it in with -k -, or set AWS_SECRET_ACCESS_KEY")
+    elif option == "-":
+        secret = stdin.readline().rstrip("\r\n")
+    else:
+        print(
+            "warning: others on this machine can see a secret on a command line; "
+            "use -k - or AWS_SECRET_ACCESS_KEY",
+            file=stderr,
+        )
+        secret = option
+    if not secret or secret != secret.strip():
+        raise ValueError("the secret key is empty or has white space at its ends")
+    if not secret.isprintable():
+        raise ValueError("the secret key has characters that no secret key has")
+    return secret
