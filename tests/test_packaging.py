@@ -1,0 +1,152 @@
+"""What a user gets: the sdist, the wheel built from it, and an environment with that wheel.
+
+A package of Twisted's plugins breaks silently: the wheel installs, `twistd` starts, and
+there is no `s3shield` among its commands. So the wheel is installed and the commands are run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+NOT_SOURCES: Final = ("__pycache__", "*.egg-info", "dropin.cache", "_build")
+TWISTD: Final = (
+    "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; sys.exit(run())"
+)
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command; return what it printed. Raises AssertionError with that when it fails."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+class PackagingTests(SynchronousTestCase):
+    """The sdist, the wheel, and the wheel installed."""
+
+    work: Path
+    sdist: set[str]
+    wheel: set[str]
+    wheel_path: Path
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Build both once, from a copy: setuptools leaves things lying beside the sources."""
+        if importlib.util.find_spec("build") is None:
+            raise SkipTest("`build` is not installed: pip install 's3shield[test]'")
+        cls.work = Path(tempfile.mkdtemp(prefix="s3shield-packaging-")).resolve()
+        try:
+            cls.build()
+        except BaseException:
+            cls.tearDownClass()
+            raise
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Remove it all."""
+        shutil.rmtree(cls.work, ignore_errors=True)
+
+    @classmethod
+    def build(cls) -> None:
+        """Build the sdist, and the wheel from it."""
+        copy = cls.work / "checkout"
+        copy.mkdir()
+        ignored = shutil.ignore_patterns(*NOT_SOURCES)
+        for path in ROOT.iterdir():
+            hidden = path.name.startswith((".", "_")) and path.name != ".ci"
+            if hidden or path.name in ("build", "dist") or path.match("*.egg-info"):
+                continue
+            if path.is_dir():
+                shutil.copytree(path, copy / path.name, ignore=ignored)
+            else:
+                shutil.copy2(path, copy)
+        dist = cls.work / "dist"
+        # The environment's own setuptools: the tests need no network.
+        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, ".", cwd=copy)
+        (cls.wheel_path,) = dist.glob("*.whl")
+        cls.wheel = set(zipfile.ZipFile(cls.wheel_path).namelist())
+        (archive,) = dist.glob("*.tar.gz")
+        with tarfile.open(archive) as tar:
+            cls.sdist = {name.partition("/")[2] for name in tar.getnames()}
+
+    def test_sdist_is_whole(self) -> None:
+        """Everything that is in the repository can be built and tested from the sdist."""
+        for name in (
+            "LICENSE",
+            "Makefile",
+            "NEWS.rst",
+            "README.rst",
+            "CONTRIBUTING.rst",
+            ".ci/run",
+            "bench/hits.py",
+            "demo/__main__.py",
+            "docs/conf.py",
+            "etc/s3shield.ini",
+            "tests/test_packaging.py",
+            "twisted/plugins/s3shield_plugin.py",
+        ):
+            self.assertIn(name, self.sdist)
+        self.assertEqual(set(), {name for name in self.sdist if name.endswith(".pyc")})
+
+    def test_wheel_has_every_module(self) -> None:
+        """The wheel has the checkout's modules, all of them and no others."""
+        modules = {
+            str(path.relative_to(ROOT))
+            for top in ("s3shield", "twisted")
+            for path in (ROOT / top).rglob("*.py")
+        }
+        self.assertEqual(modules, {name for name in self.wheel if name.endswith(".py")})
+
+    def test_wheel_leaves_twisted_alone(self) -> None:
+        """The wheel adds a plugin to Twisted's package and overwrites nothing of it."""
+        theirs = {name for name in self.wheel if name.startswith("twisted/")}
+        self.assertEqual({"twisted/plugins/s3shield_plugin.py"}, theirs)
+
+    def test_wheel_has_sample_and_licence(self) -> None:
+        """A user of the wheel has a configuration to begin with, the licence, and types."""
+        for end in ("/s3shield.ini", "/LICENSE", "s3shield/py.typed"):
+            self.assertTrue(any(name.endswith(end) for name in self.wheel), end)
+
+    def test_installed_commands(self) -> None:
+        """In a fresh environment, from a directory without sources, both commands are there."""
+        home = self.work / "venv"
+        venv.create(home, with_pip=False)
+        python = home / "bin" / "python"
+        pip = [sys.executable, "-m", "pip", "--python", python]
+        quick = ["--quiet", "--no-deps", "--no-index"]
+        run(*pip, "install", *quick, self.wheel_path, cwd=self.work)
+        # The dependencies are lent from the environment that runs the tests. Its own .pth
+        # files, an editable s3shield among them, do not count from here.
+        ours = sysconfig.get_path("purelib")
+        theirs = sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)})
+        (Path(theirs) / "lent.pth").write_text(ours + "\n")
+        where = "import s3shield; print(s3shield.__file__)"
+        self.assertIn(str(home), run(python, "-c", where, cwd=self.work))
+        usage = run(python, "-c", TWISTD, "s3shield", "--help", cwd=self.work)
+        self.assertIn("--config", usage)
+        self.assertIn("signing-key", run(home / "bin" / "s3shield", "--help", cwd=self.work))
