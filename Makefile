@@ -1,5 +1,6 @@
 # make demo    watch a private bucket being served     (KEEP=1 leaves it running)
 # make test    run the tests, with the first Python found; make test-3.12: with that one
+# make bench   cache hits a second, against nginx
 # make check   what CI runs: tests on each Python, lint, types, package, docs
 #
 # Nothing is installed outside this directory: `.venv` has the product as a user gets it,
@@ -13,11 +14,15 @@ PIP = bin/python -m pip --disable-pip-version-check --quiet
 DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
     $$python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo demo-stop test test-all lint types docs package check clean
+.PHONY: demo demo-stop bench test test-all lint types docs package check clean
 .SECONDARY:
 
 demo: .venv/demo-installed
 	@.venv/bin/python -m demo $(if $(filter-out 0 no,$(KEEP)),--keep) $(DEMO)
+
+# Needs nginx and wrk; BENCH="--rounds 9" and so on are the program's options.
+bench: .venv/demo-installed
+	@.venv/bin/python bench/hits.py $(BENCH)
 
 demo-stop:
 	@.venv/bin/python -m demo --stop

@@ -16,7 +16,15 @@ import attrs
 
 from demo.s3_servers import RunningServer
 
-__all__ = ["Daemon", "DaemonError", "free_port", "scoped_key", "write_ini"]
+__all__ = [
+    "Daemon",
+    "DaemonError",
+    "environment_for",
+    "free_port",
+    "program",
+    "scoped_key",
+    "write_ini",
+]
 
 _READY_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 15.0
@@ -62,7 +70,7 @@ def free_port() -> int:
         return port
 
 
-def _program(name: str) -> list[str]:
+def program(name: str) -> list[str]:
     """Return the command of `twistd` or `s3shield` in the environment that runs us."""
     installed = Path(sys.executable).with_name(name)
     if installed.exists():
@@ -73,7 +81,7 @@ def _program(name: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def _environment(**extra: str) -> dict[str, str]:
+def environment_for(**extra: str) -> dict[str, str]:
     """Return our environment; where the product is not installed, the checkout's is run."""
     environment = {**os.environ, **extra}
     try:
@@ -85,10 +93,10 @@ def _environment(**extra: str) -> dict[str, str]:
 
 def scoped_key(server: RunningServer) -> tuple[str, str]:
     """Derive today's signing key with the product's own command; return (key, scope)."""
-    command = [*_program("s3shield"), "signing-key", "--region", server.region]
+    command = [*program("s3shield"), "signing-key", "--region", server.region]
     done = subprocess.run(
         command,
-        env=_environment(AWS_SECRET_ACCESS_KEY=server.secret_key),
+        env=environment_for(AWS_SECRET_ACCESS_KEY=server.secret_key),
         capture_output=True,
         text=True,
         check=False,
@@ -143,7 +151,7 @@ class Daemon:
         """What is run, as a person would type it."""
         ini, pid_file = self.directory / "demo.ini", self.directory / "twistd.pid"
         options = ["-n", f"--pidfile={pid_file}", "s3shield", "-c", str(ini)]
-        return [*_program("twistd"), *options]
+        return [*program("twistd"), *options]
 
     @property
     def log(self) -> Path:
@@ -157,7 +165,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=self.directory,
-                env=_environment(**extra),
+                env=environment_for(**extra),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

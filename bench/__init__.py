@@ -1,0 +1,1 @@
+"""Measurements against nginx, side by side; from the checkout only."""
