@@ -8,6 +8,7 @@ the end of file that says the parent is gone; on `REPORT_FD` it writes one line,
 from __future__ import annotations
 
 import os
+import signal
 import site
 import socket
 import sys
@@ -115,10 +116,10 @@ class _Worker(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         self._owner.worker_ended(self, reason)
 
-    def signal(self, name: str) -> None:
+    def send(self, number: signal.Signals) -> None:
         if self.transport is not None:
             try:
-                self.transport.signalProcess(name)
+                self.transport.signalProcess(number)
             except ProcessExitedAlready:
                 return
 
@@ -222,7 +223,7 @@ class Workers:
         """Have each worker open its logs again. One that is not ready yet opens them anyway."""
         for worker in self._running():
             if worker.ready:
-                worker.signal("USR1")
+                worker.send(signal.SIGUSR1)
 
     def _running(self) -> list[_Worker]:
         return [slot.worker for slot in self._slots if slot.worker is not None]
@@ -242,7 +243,7 @@ class Workers:
                 slot.restart = None
         for worker in self._running():
             # Before it is ready it has nothing to drain, and may not listen to TERM yet.
-            worker.signal("TERM" if worker.ready else "KILL")
+            worker.send(signal.SIGTERM if worker.ready else signal.SIGKILL)
         self._kill = self._reactor.callLater(self._drain + _KILL_GRACE, self._overdue)
         self._check_stopped()
         return stopped
@@ -256,7 +257,7 @@ class Workers:
     def kill(self) -> None:
         """Kill what still runs, at once."""
         for worker in self._running():
-            worker.signal("KILL")
+            worker.send(signal.SIGKILL)
 
     def _check_stopped(self) -> None:
         if self._running() or self._stopped is None or self._stopped.called:
@@ -270,7 +271,7 @@ class Workers:
 def _how_it_ended(reason: Failure) -> str:
     if isinstance(reason.value, ProcessDone):
         return "ended with status 0"
-    signal = getattr(reason.value, "signal", None)
-    if signal is not None:
-        return f"was killed by signal {signal}"
+    number = getattr(reason.value, "signal", None)
+    if number is not None:
+        return f"was killed by signal {number}"
     return f"ended with status {getattr(reason.value, 'exitCode', None)}"

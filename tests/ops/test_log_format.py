@@ -27,6 +27,7 @@ def record(
     location: str = "/",
     key: bytes = b"main|media|/a",
 ) -> LogRecord:
+    """Return a hit's record, but for what a test says."""
     return (
         peer,
         WALL,
@@ -44,6 +45,7 @@ def record(
 
 
 def basic(credentials: bytes) -> dict[bytes, bytes]:
+    """Return headers with HTTP basic authentication."""
     return {b"authorization": b"Basic " + base64.b64encode(credentials)}
 
 
@@ -66,6 +68,7 @@ class Combined(SynchronousTestCase):
     """The format `combined`."""
 
     def setUp(self) -> None:
+        """Fix the zone."""
         zone(self, "UTC")
         self.line = compile_format("combined")
 
