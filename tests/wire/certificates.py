@@ -1,0 +1,83 @@
+"""Certificates made for one test run, good ones and bad ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from functools import cache
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import crypto
+from twisted.internet.ssl import CertificateOptions
+
+__all__ = ["Authority"]
+
+_DAY = dt.timedelta(days=1)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+@cache
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Authority:
+    """A certificate authority. pem: bytes, its own certificate."""
+
+    def __init__(self, name: str = "Test CA") -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(name)
+        certificate = (
+            self._builder(self._name, self._key, -_DAY, 30 * _DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM)
+
+    def _builder(
+        self, subject: x509.Name, key: Any, start: Any, end: Any
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(_now() + start)
+            .not_valid_after(_now() + end)
+        )
+
+    def server(
+        self,
+        *names: str,
+        start: dt.timedelta = -_DAY,
+        end: dt.timedelta = 30 * _DAY,
+        **options: Any,
+    ) -> CertificateOptions:
+        """Return the TLS options of a server whose certificate is for `names` (addresses too)."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._builder(_name("server"), key, start, end)
+        if names:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_general(each) for each in names]), critical=False
+            )
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return CertificateOptions(
+            privateKey=crypto.PKey.from_cryptography_key(key),
+            certificate=crypto.X509.from_cryptography(certificate),
+            **options,
+        )
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
