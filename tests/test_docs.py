@@ -1,0 +1,90 @@
+"""What the documents say is true: their examples load, their lists are complete.
+
+An example that does not load is the first thing a new user meets; an option that no page
+names is one that nobody finds.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from s3shield.config import load
+from s3shield.policy import CacheStatus, NoStoreReason
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PAGES: Final = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+
+_BLOCK: Final = re.compile(
+    r"^\.\. code-block:: ini\n(?:[ ]+:.*\n)*\n((?:[ ]{4}.*\n|\n)+)", re.MULTILINE
+)
+
+
+def examples(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (line number, ini text) of each ini block of a page."""
+    for match in _BLOCK.finditer(text):
+        yield text.count("\n", 0, match.start(1)) + 1, textwrap.dedent(match[1])
+
+
+class ExampleTests(SynchronousTestCase):
+    """The ini blocks."""
+
+    def load(self, text: str) -> object:
+        """Load `text` as the daemon would load its file."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "example.ini"
+            path.touch(mode=0o600)
+            path.write_text(text)
+            return load(path)
+
+    def test_examples_load(self) -> None:
+        """Each ini block of the README and the pages is a whole configuration without a mistake."""
+        found = 0
+        for page in PAGES:
+            for line, text in examples(page.read_text()):
+                found += 1
+                try:
+                    self.load(text)
+                except Exception as error:
+                    raise AssertionError(f"{page.name}:{line}: {error}") from error
+        self.assertGreaterEqual(found, 4)
+
+    def test_every_ini_block_is_seen(self) -> None:
+        """No block escapes by its indentation, and none hides as plain text."""
+        for page in PAGES:
+            text = page.read_text()
+            self.assertEqual(text.count(":: ini"), len(list(examples(text))), page.name)
+            for block in re.findall(r"::\n\n((?:    .*\n|\n)+)", text):
+                if "code-block:: ini" not in text[: text.index(block)][-40:]:
+                    self.assertNotRegex(block, r"(?m)^    \[\w+", page.name)
+
+    def test_a_mistake_is_seen(self) -> None:
+        """The check fails for an option that does not exist."""
+        (_, text), *_ = examples((ROOT / "README.rst").read_text())
+        with self.assertRaises(Exception) as caught:
+            self.load(text.replace("proxy_cache_valid", "proxy_cache_valdi"))
+        self.assertIn("proxy_cache_valdi", str(caught.exception))
+
+
+class ListTests(SynchronousTestCase):
+    """The lists."""
+
+    def test_status_words(self) -> None:
+        """The page on status has each X-Cache-Status and each reason, and no invented reason."""
+        text = (ROOT / "docs" / "status.rst").read_text()
+        for status in set(CacheStatus) - {CacheStatus.NONE}:
+            self.assertIn(f"``{status.value.decode()}``", text)
+        table = text.partition("Why something was not stored")[2].partition("What a client")[0]
+        named = set(re.findall(r"(?m)^``([a-z-]+)``", table))
+        self.assertEqual({reason.value.decode() for reason in NoStoreReason}, named)
+
+    def test_readme_links(self) -> None:
+        """The README names no page that is not there."""
+        for target in re.findall(r"<([^<>\s]+\.rst)>`_", (ROOT / "README.rst").read_text()):
+            self.assertTrue((ROOT / target).exists(), target)
