@@ -33,6 +33,8 @@ class EntryFlag(enum.IntFlag):
     """Head of a HEAD response; there is no body to serve a GET from."""
     EXPLICIT_SIE = 64
     """`stale-if-error` was sent: its window holds for all errors."""
+    WITHDRAWN = 128
+    """A validation took back the permission to store: use once, then remove."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,20 +65,46 @@ class StoredResponse(Protocol):
     """What `policy` reads of an entry: EntryMeta has it, and so has `store.Entry`."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """HTTP status."""
+        ...
+
     @property
-    def born(self) -> float: ...
+    def born(self) -> float:
+        """Instant of generation or last validation."""
+        ...
+
     @property
-    def response_time(self) -> float: ...
+    def response_time(self) -> float:
+        """Instant of receipt."""
+        ...
+
     @property
-    def fresh_until(self) -> float: ...
+    def fresh_until(self) -> float:
+        """Instant from which it is stale."""
+        ...
+
     @property
-    def swr_until(self) -> float: ...
+    def swr_until(self) -> float:
+        """End of use while revalidating."""
+        ...
+
     @property
-    def sie_until(self) -> float: ...
+    def sie_until(self) -> float:
+        """End of use on errors, with EXPLICIT_SIE."""
+        ...
+
     @property
-    def flags(self) -> int: ...
+    def flags(self) -> int:
+        """Bits of EntryFlag."""
+        ...
+
     @property
-    def etag(self) -> bytes: ...
+    def etag(self) -> bytes:
+        """ETag as sent, or empty."""
+        ...
+
     @property
-    def last_modified(self) -> int: ...
+    def last_modified(self) -> int:
+        """Epoch second of Last-Modified, or -1."""
+        ...
