@@ -6,6 +6,7 @@ there is no `s3shield` among its commands. So the wheel is installed and the com
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -19,6 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+import attrs
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -46,53 +48,51 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-class PackagingTests(SynchronousTestCase):
-    """The sdist, the wheel, and the wheel installed."""
+@attrs.frozen
+class Built:
+    """What was built. sdist, wheel: the names of their files, the sdist's without its top."""
 
-    work: Path
     sdist: set[str]
     wheel: set[str]
     wheel_path: Path
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Build both once, from a copy: setuptools leaves things lying beside the sources."""
-        if importlib.util.find_spec("build") is None:
-            raise SkipTest("`build` is not installed: pip install 's3shield[test]'")
-        cls.work = Path(tempfile.mkdtemp(prefix="s3shield-packaging-")).resolve()
-        try:
-            cls.build()
-        except BaseException:
-            cls.tearDownClass()
-            raise
 
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """Remove it all."""
-        shutil.rmtree(cls.work, ignore_errors=True)
+@functools.cache
+def built() -> Built:
+    """Build the sdist, and the wheel from it; once, and in trial's own directory.
 
-    @classmethod
-    def build(cls) -> None:
-        """Build the sdist, and the wheel from it."""
-        copy = cls.work / "checkout"
-        copy.mkdir()
-        ignored = shutil.ignore_patterns(*NOT_SOURCES)
-        for path in ROOT.iterdir():
-            hidden = path.name.startswith((".", "_")) and path.name != ".ci"
-            if hidden or path.name in ("build", "dist") or path.match("*.egg-info"):
-                continue
-            if path.is_dir():
-                shutil.copytree(path, copy / path.name, ignore=ignored)
-            else:
-                shutil.copy2(path, copy)
-        dist = cls.work / "dist"
-        # The environment's own setuptools: the tests need no network.
-        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, ".", cwd=copy)
-        (cls.wheel_path,) = dist.glob("*.whl")
-        cls.wheel = set(zipfile.ZipFile(cls.wheel_path).namelist())
-        (archive,) = dist.glob("*.tar.gz")
-        with tarfile.open(archive) as tar:
-            cls.sdist = {name.partition("/")[2] for name in tar.getnames()}
+    From a copy, because setuptools leaves things lying beside the sources. Raises SkipTest.
+    """
+    if importlib.util.find_spec("build") is None:
+        raise SkipTest("`build` is not installed: pip install 's3shield[test]'")
+    work = Path(tempfile.mkdtemp(prefix="packaging-", dir=Path.cwd()))
+    copy, dist = work / "checkout", work / "dist"
+    copy.mkdir()
+    ignored = shutil.ignore_patterns(*NOT_SOURCES)
+    for path in ROOT.iterdir():
+        hidden = path.name.startswith((".", "_")) and path.name != ".ci"
+        if hidden or path.name in ("build", "dist") or path.match("*.egg-info"):
+            continue
+        if path.is_dir():
+            shutil.copytree(path, copy / path.name, ignore=ignored)
+        else:
+            shutil.copy2(path, copy)
+    # The environment's own setuptools: the tests need no network.
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, ".", cwd=copy)
+    (wheel_path,) = dist.glob("*.whl")
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        sdist = {name.partition("/")[2] for name in tar.getnames()}
+    return Built(sdist, set(zipfile.ZipFile(wheel_path).namelist()), wheel_path)
+
+
+class PackagingTests(SynchronousTestCase):
+    """The sdist, the wheel, and the wheel installed."""
+
+    def setUp(self) -> None:
+        """Have them."""
+        there = built()
+        self.sdist, self.wheel, self.wheel_path = there.sdist, there.wheel, there.wheel_path
 
     def test_sdist_is_whole(self) -> None:
         """Everything that is in the repository can be built and tested from the sdist."""
@@ -134,19 +134,20 @@ class PackagingTests(SynchronousTestCase):
 
     def test_installed_commands(self) -> None:
         """In a fresh environment, from a directory without sources, both commands are there."""
-        home = self.work / "venv"
+        work = Path(tempfile.mkdtemp(prefix="installed-", dir=Path.cwd()))
+        home = work / "venv"
         venv.create(home, with_pip=False)
         python = home / "bin" / "python"
         pip = [sys.executable, "-m", "pip", "--python", python]
         quick = ["--quiet", "--no-deps", "--no-index"]
-        run(*pip, "install", *quick, self.wheel_path, cwd=self.work)
+        run(*pip, "install", *quick, self.wheel_path, cwd=work)
         # The dependencies are lent from the environment that runs the tests. Its own .pth
         # files, an editable s3shield among them, do not count from here.
         ours = sysconfig.get_path("purelib")
         theirs = sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)})
         (Path(theirs) / "lent.pth").write_text(ours + "\n")
         where = "import s3shield; print(s3shield.__file__)"
-        self.assertIn(str(home), run(python, "-c", where, cwd=self.work))
-        usage = run(python, "-c", TWISTD, "s3shield", "--help", cwd=self.work)
+        self.assertIn(str(home), run(python, "-c", where, cwd=work))
+        usage = run(python, "-c", TWISTD, "s3shield", "--help", cwd=work)
         self.assertIn("--config", usage)
-        self.assertIn("signing-key", run(home / "bin" / "s3shield", "--help", cwd=self.work))
+        self.assertIn("signing-key", run(home / "bin" / "s3shield", "--help", cwd=work))
