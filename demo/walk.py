@@ -41,6 +41,8 @@ def fetch(port: int, method: str, path: str, headers: Mapping[str, str] | None =
         pieces = []
         while piece := response.read(_PIECE):
             pieces.append(piece)
+        if response.length:  # read() of a size does not say when the body ends early
+            raise MismatchError(f"{method} {path}: {response.length} bytes of the body are missing")
         names = {name.lower(): value for name, value in response.getheaders()}
         ms = (time.perf_counter() - started) * 1000
         return Answer(response.status, names, b"".join(pieces), ms)
