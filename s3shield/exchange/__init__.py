@@ -1,0 +1,21 @@
+"""Drives one request: look up, decide, then deliver or fetch. One core, two doors."""
+
+from __future__ import annotations
+
+from .location import Location, Origin
+from .origin_request import BucketRequests, OriginRequests, PlainRequests
+from .site import Site, Tree
+from .transaction import Surroundings
+from .zone import Zone
+
+__all__ = [
+    "BucketRequests",
+    "Location",
+    "Origin",
+    "OriginRequests",
+    "PlainRequests",
+    "Site",
+    "Surroundings",
+    "Tree",
+    "Zone",
+]

@@ -11,15 +11,15 @@ import attrs
 
 from s3shield.policy import (
     UNSATISFIABLE,
+    CachePolicy,
     Fields,
     Precondition,
     Request,
     StoredResponse,
     conditional,
-    if_range,
     not_modified_head,
-    parse_range,
     partial_head,
+    select_ranges,
 )
 
 __all__ = ["SELECTIVE", "Answer", "Refused", "Representation", "answer"]
@@ -64,29 +64,23 @@ class Refused:
     fields: Fields = ()
 
 
-def answer(request: Request, what: Representation) -> Answer | Refused:
+def answer(request: Request, what: Representation, policy: CachePolicy) -> Answer | Refused:
     """Return what `request` gets of `what`."""
     end = 0 if request.method == b"HEAD" else what.size
+    whole = Answer(what.meta.status, what.head, 0, end)
     if SELECTIVE.isdisjoint(request.headers):
-        return Answer(what.meta.status, what.head, 0, end)
-    verdict = conditional(request, what.meta)
+        return whole
+    verdict = conditional(request, what.meta, as_origin=policy.is_bucket)
     if verdict is Precondition.NOT_MODIFIED:
         return Answer(304, not_modified_head(what.head))
     if verdict is Precondition.FAILED:
         return Refused(412)
-    wanted = request.headers.get(b"range")
-    if (
-        wanted is not None
-        and request.method == b"GET"
-        and what.meta.status == 200
-        and what.size is not None
-        and if_range(request, what.meta)
-    ):
-        ranges = parse_range(wanted, what.size)
-        if ranges is UNSATISFIABLE:
-            return Refused(416, ((b"Content-Range", b"bytes */%d" % what.size),))
-        # Several ranges: the whole, as RFC 9110 14.2 allows.
-        if ranges is not None and len(ranges) == 1:
-            start, stop = ranges[0]
-            return Answer(206, partial_head(what.head, start, stop, what.size), start, stop)
-    return Answer(what.meta.status, what.head, 0, end)
+    if what.size is None:
+        return whole
+    ranges = select_ranges(request, what.meta, what.size, policy)
+    if ranges is UNSATISFIABLE:
+        return Refused(416, ((b"Content-Range", b"bytes */%d" % what.size),))
+    if ranges is None or len(ranges) > 1:
+        return whole  # several ranges: the whole, as RFC 9110 14.2 allows
+    start, stop = ranges[0]
+    return Answer(206, partial_head(what.head, start, stop, what.size), start, stop)

@@ -151,7 +151,7 @@ class Fill:
 
     # Source
 
-    def read(self, position: int, size: int) -> Piece | Deferred[Piece]:
+    def read(self, position: int, size: int) -> Piece | Deferred[bytes]:
         """From the window, else from the body file."""
         if self._window and position >= self._window[0][0]:
             for offset, chunk in self._window:

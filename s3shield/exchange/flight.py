@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Final
 
 from s3shield.policy import (
     CacheStatus,
+    EntryFlag,
     EntryMeta,
     FailureKind,
+    Fields,
     NoStore,
     NoStoreReason,
     OriginFailure,
@@ -32,17 +34,22 @@ from s3shield.policy import (
     ResponseHead,
     ServeStale,
     admit,
+    assess,
+    describe,
     freshen,
+    identify,
     on_origin_error,
     parse_stored_head,
     revalidation_fields,
-    same_selection,
+    serialize_head,
     stored_head,
+    variant_key,
 )
 
 from .answer import Representation
 from .fill import Fill
 from .transaction import Transaction
+from .zone import Place
 
 if TYPE_CHECKING:
     from s3shield.routing import Route
@@ -66,7 +73,7 @@ class Flight:
     """
 
     __slots__ = (
-        "_age",
+        "_asked",
         "_attempt",
         "_call",
         "_chunks",
@@ -85,6 +92,7 @@ class Flight:
         "_vary",
         "_waiting",
         "_what",
+        "_withheld",
         "_zone",
         "digest",
         "joinable",
@@ -106,6 +114,7 @@ class Flight:
         self._request = request
         self._route = route
         self._entry = entry
+        self._asked: Entry | None = None  # what a 304 would be about
         self._waiting = waiting
         self.digest = route.digest
         self.joinable = joinable
@@ -119,7 +128,7 @@ class Flight:
         self._chunks: list[bytes] | None = None  # a short body, collected
         self._fill: Fill | None = None  # a long one, passing through
         self._leader = waiting[0] if waiting else None
-        self._age: int | None = None
+        self._withheld: frozenset[bytes] = frozenset()
         self._over = False
         self._request_time = self._response_time = 0.0
 
@@ -132,14 +141,15 @@ class Flight:
         started = location.around.monotonic()
         for transaction in self._waiting:
             transaction.origin_started = started
-        extra = revalidation_fields(self._entry) if self._asks_about_entry() else ()
+        extra: Fields = ()
+        if self._entry is not None and location.policy.revalidate:
+            extra = revalidation_fields(self._entry)
+            self._asked = self._entry if extra else None
         self._call = location.ask(b"GET", self._request, self._route, extra, self)
 
     def join(self, transaction: Transaction) -> bool:
         """Let one more client have what this flight brings; False when it cannot."""
-        if self._vary is not None and not same_selection(
-            self._vary, self._request, transaction.request, self._location.policy
-        ):
+        if self._vary and not self._same_variant(transaction.request):
             return False
         if self._fill is not None:
             if not self._fill.keeps:
@@ -160,7 +170,7 @@ class Flight:
         for transaction in self._waiting:
             transaction.origin_status = head.status
         entry = self._entry
-        if head.status == 304 and self._asks_about_entry():
+        if head.status == 304 and self._asked is not None:
             return  # answered at its end, so that the connection is free again
         if head.status == 304:
             self._stop_call()
@@ -174,22 +184,21 @@ class Flight:
                 return
         admission = admit(self._request, head, self._request_time, now, policy)
         self._length = length
-        sent = stored_head(head, policy, length=length, now=now)
         if isinstance(admission, NoStore):
             self._go_unstored(admission.reason)
-            meta = bare_meta(head, now)
-        elif head.status == 206 or (length is not None and length > self._zone.largest):
-            partial = head.status == 206  # nobody asked for a part
-            self._go_unstored(NoStoreReason.PARTIAL_CONTENT if partial else NoStoreReason.TOO_LARGE)
+            freshness = assess(head, now, policy)
+            meta = describe(head, freshness, self._request_time, now, policy)
+        elif length is not None and length > self._zone.largest:
+            self._go_unstored(NoStoreReason.TOO_LARGE)
             meta = admission.meta
         else:
             self._meta = meta = admission.meta
             self._vary = admission.vary
+            self._withheld = admission.withheld
             self._part_with_other_variants()
+        # What goes out now keeps an Age of the origin's (RFC 9111 section 5.1).
+        sent = stored_head(head, policy, length=length, now=now, keep_age=True)
         self._what = Representation(meta, sent, length)
-        if head.get(b"age") is not None:
-            # An Age that the origin sent is passed on (RFC 9111 section 5.1).
-            self._age = max(0, int(now - meta.born))
         if length is not None and length <= self._zone.inline_limit:
             self._chunks = []
         else:
@@ -221,7 +230,6 @@ class Flight:
         """No response, or not the whole of it."""
         if self._over:
             return
-        joinable = self.joinable
         self._close()
         location = self._location
         if self._fill is not None:
@@ -246,19 +254,7 @@ class Flight:
             transaction.reason = NoStoreReason.ORIGIN_ERROR
             transaction.cache_status = CacheStatus.MISS
             transaction.refuse(failure.gateway_status)
-        if rest:
-            first = rest[0]
-            location.launch(
-                Flight(
-                    location,
-                    first.request,
-                    first.route,
-                    self._entry,
-                    rest,
-                    joinable=joinable,
-                    attempt=_SECOND,
-                )
-            )
+        self._relaunch(rest, attempt=_SECOND)
 
     # Ends
 
@@ -267,44 +263,52 @@ class Flight:
         what = self._what
         assert what is not None
         if self._meta is not None:
-            self._zone.keep(
-                self._route,
-                self._request,
-                self._location.policy,
-                self._meta,
-                what.head,
-                body,
-                self._vary,
-            )
+            self._zone.keep(self._place(), self._meta, self._head_to_keep(len(body)), body)
         for transaction in self._waiting:
-            transaction.age = self._age
             plan = transaction.settle(what)
             if plan is not None:
                 transaction.reply(plan, body)
 
     def _end_long(self, fill: Fill) -> None:
-        meta, policy = self._meta, self._location.policy
-        if meta is not None and fill.keeps:
-            assert self._head is not None
-            head = stored_head(self._head, policy, length=fill.received, now=self._response_time)
-            where = (self._route, self._request, policy, meta, head)
+        if self._meta is not None and fill.keeps:
+            head = self._head_to_keep(fill.received)
             body = fill.in_memory
             if body is not None:
-                self._zone.keep(*where, body, self._vary)
+                self._zone.keep(self._place(), self._meta, head, body)
             elif fill.writer is not None:
                 # Until the index names the file, newcomers are served from here.
-                self._zone.keep_file(*where, fill.writer, self._vary, self._close)
+                stored = self._zone.keep_file(self._place(), self._meta, head, fill.writer)
+                stored.addCallback(lambda _entry: self._close())
                 fill.end()
                 return
         self._close()
         fill.end()
 
+    def _place(self) -> Place:
+        """Where in the zone the response goes."""
+        return self._zone.place(self._route, self._request, self._location.policy, self._vary or ())
+
+    def _head_to_keep(self, length: int) -> bytes:
+        assert self._head is not None
+        return stored_head(
+            self._head,
+            self._location.policy,
+            length=length,
+            now=self._response_time,
+            withheld=self._withheld,
+        )
+
     def _end_not_modified(self) -> None:
         self._close()
-        entry, head = self._entry, self._head
+        entry, head = self._asked, self._head
         assert entry is not None
         assert head is not None
-        location = self._location
+        location, store = self._location, self._zone.store
+        if identify(head, [entry]) is None:
+            # It speaks of something else than we have (RFC 9111 4.3.4): ask for the whole.
+            store.remove(entry.digest)
+            self._relaunch(self._waiting, attempt=self._attempt)
+            return
         meta, merged = freshen(
             entry,
             parse_stored_head(entry.head),
@@ -313,16 +317,31 @@ class Flight:
             self._response_time,
             location.policy,
         )
-        wire_head = stored_head(merged, location.policy, length=entry.size, now=self._response_time)
-        fresh = self._zone.store.freshen(entry, meta, wire_head)
+        fresh = store.freshen(entry, meta, serialize_head(merged))
+        if meta.flags & EntryFlag.WITHDRAWN:
+            store.remove(entry.digest)
         for number, transaction in enumerate(self._waiting):
             status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
             location.give_entry(transaction, fresh, status)
 
     # Steps
 
-    def _asks_about_entry(self) -> bool:
-        return self._entry is not None and self._location.policy.revalidate
+    def _relaunch(self, waiting: list[Transaction], *, attempt: int) -> None:
+        """Let the first of `waiting` lead another flight, without what we asked about."""
+        if not waiting:
+            return
+        first = waiting[0]
+        self._location.launch(
+            Flight(
+                self._location,
+                first.request,
+                first.route,
+                None,
+                waiting,
+                joinable=self.digest not in self._zone.flights,
+                attempt=attempt,
+            )
+        )
 
     def _start_fill(self) -> None:
         assert self._call is not None
@@ -331,7 +350,7 @@ class Flight:
             inline_limit=self._zone.inline_limit,
             new_body=None
             if self._meta is None
-            else lambda: self._zone.store.create_body(self._length),
+            else lambda: self._zone.new_body(self._place(), self._length),
             abandoned=self._abandoned,
         )
         waiting, self._waiting = self._waiting, []
@@ -343,7 +362,6 @@ class Flight:
     def _give_stream(self, transaction: Transaction) -> None:
         assert self._fill is not None
         assert self._what is not None
-        transaction.age = self._age
         plan = transaction.settle(self._what)
         if plan is not None:
             self._fill.join(transaction.stream(plan, self._fill))
@@ -351,6 +369,8 @@ class Flight:
     def _go_unstored(self, reason: NoStoreReason) -> None:
         """Only the leader gets this response; the others fetch for themselves."""
         self._note(reason)
+        if self._entry is not None:
+            self._zone.drop(self._entry)  # there is a newer answer than it
         rest, self._waiting = self._waiting[1:], self._waiting[:1]
         self._part()
         self._location.remember_unstored(self._route)
@@ -359,17 +379,19 @@ class Flight:
 
     def _part_with_other_variants(self) -> None:
         """Waiters that selected another variant than the leader fetch their own."""
-        vary = self._vary
-        if not vary or len(self._waiting) < 2:
+        if not self._vary or len(self._waiting) < 2:
             return
-        policy = self._location.policy
-        mine, others = [], []
-        for transaction in self._waiting:
-            same = same_selection(vary, self._request, transaction.request, policy)
-            (mine if same else others).append(transaction)
-        self._waiting = mine
+        waiting, self._waiting = self._waiting, []
+        others: list[Transaction] = []
+        for transaction in waiting:
+            same = self._same_variant(transaction.request)
+            (self._waiting if same else others).append(transaction)
         for transaction in others:
             self._location.fetch_alone(transaction)
+
+    def _same_variant(self, request: Request) -> bool:
+        names, policy = self._vary or (), self._location.policy
+        return variant_key(request, names, policy) == variant_key(self._request, names, policy)
 
     def _note(self, reason: NoStoreReason) -> None:
         for transaction in self._waiting:

@@ -1,4 +1,4 @@
-"""Where a request is answered: one `[location:]`, a node of the twisted.web tree.
+"""Where a request is answered: one `[location:]`.
 
 `serve` is the hit path: one synchronous run from the request to the write, no Deferred,
 no coroutine. What it cannot answer at once becomes a `Transaction` and goes to a
@@ -7,13 +7,10 @@ no coroutine. What it cannot answer at once becomes a `Transaction` and goes to 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 import attrs
 from twisted.logger import Logger
-from twisted.web.iweb import IRequest
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 
 from s3shield.policy import (
     CachePolicy,
@@ -28,7 +25,7 @@ from s3shield.policy import (
     Revalidate,
     ServeStale,
     decide,
-    first_range_start,
+    parse_range,
 )
 from s3shield.routing import Route
 from s3shield.wire import Downstream, OriginCall, OriginPool, Receiver
@@ -49,6 +46,9 @@ __all__ = ["Location", "Origin"]
 
 _UNSTORED_FOR: Final = 10.0
 """Seconds for which requests for a key that turned out uncacheable do not queue."""
+_COLLECTED: Final = 32 * 1024
+"""Bytes up to which an answer goes out in one write where there is no zone to say."""
+_NO_END: Final = 1 << 60
 
 
 @attrs.frozen
@@ -61,14 +61,13 @@ class Origin:
     bucket: bool
 
 
-class Location(Resource):
+class Location:
     """One location: its policy, its zone (None: `proxy_cache = off`), its origin.
 
     pattern: str, as in the configuration, for the log. keep_filling: go on storing when
     all clients have left (`fetch_on_abort = keep`).
     """
 
-    isLeaf = True
     log = Logger()
     zone: Zone
 
@@ -82,12 +81,12 @@ class Location(Resource):
         *,
         keep_filling: bool,
     ) -> None:
-        super().__init__()
         self.pattern = pattern
         self.policy = policy
         self.around = around
         self.keep_filling = keep_filling
         self._zone = zone
+        self.inline_limit = _COLLECTED if zone is None else zone.inline_limit
         self._origin = origin
         self._methods = policy.methods
         self._allow = ((b"Allow", b", ".join(sorted(policy.methods))),)
@@ -97,8 +96,6 @@ class Location(Resource):
             self.zone = zone
             self._lookup = zone.lookup
             self._touch = zone.store.touch
-
-    # The two doors
 
     def serve(self, request: Request, route: Route, downstream: Downstream) -> None:
         """Answer `request` now, or see to it that it will be answered."""
@@ -161,14 +158,6 @@ class Location(Resource):
             case _:
                 assert_never(decision)
 
-    def render(self, request: IRequest) -> Any:
-        """The door for any twisted.web Site (HTTP/2 among them)."""
-        from s3shield.wire import RequestDownstream, request_from  # noqa: PLC0415
-
-        received = request_from(request)
-        self.serve(received, self.route_for(received), RequestDownstream(request))
-        return NOT_DONE_YET
-
     # What transactions, flights and relays use
 
     def transaction(self, request: Request, route: Route, downstream: Downstream) -> Transaction:
@@ -179,7 +168,7 @@ class Location(Resource):
             route,
             downstream,
             location=self.pattern,
-            status_header=self.policy.cache_status_header,
+            policy=self.policy,
         )
 
     def ask(
@@ -269,8 +258,9 @@ class Location(Resource):
         wanted = request.headers.get(b"range")
         limit = self.policy.max_range_offset
         if wanted is not None and limit is not None and entry is None:
-            start = first_range_start(wanted)
-            if start is None or start >= limit:
+            # Of a body without end: a suffix is far off, as nginx sees it.
+            ranges = parse_range(wanted, _NO_END, self.policy.max_ranges)
+            if isinstance(ranges, list) and min(ranges)[0] >= limit:
                 self._relay(transaction, NoStoreReason.RANGE_OFFSET)
                 return
         zone = self.zone

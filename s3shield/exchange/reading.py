@@ -25,7 +25,7 @@ CHUNK = 256 * 1024
 TURN = 4 * CHUNK
 """Bytes after which a reader lets other connections have the event loop."""
 
-Piece = bytes | bytearray | memoryview
+Piece = bytes | memoryview
 
 
 class SourceState(enum.Enum):
@@ -45,9 +45,10 @@ class Source(Protocol):
         """Bytes that exist so far: offsets below it can be read."""
 
     @property
-    def state(self) -> SourceState: ...
+    def state(self) -> SourceState:
+        """Whether more is to come."""
 
-    def read(self, position: int, size: int) -> Piece | Deferred[Piece]:
+    def read(self, position: int, size: int) -> Piece | Deferred[bytes]:
         """Return 1 to `size` bytes at `position` < `received`, at once or later.
 
         An empty piece, or a failed Deferred, says that they cannot be had.
@@ -60,7 +61,7 @@ class Source(Protocol):
 class StoredFile(Protocol):
     """The part of the store's body file that reading needs."""
 
-    def read_now(self, offset: int, size: int) -> Piece | None: ...
+    def read_now(self, offset: int, size: int) -> Piece | bytearray | None: ...
     def read(self, offset: int, size: int) -> Deferred[bytes]: ...
     def close(self) -> None: ...
 
@@ -75,7 +76,7 @@ class StoredSource:
         self.received = size
         self.state = SourceState.COMPLETE
 
-    def read(self, position: int, size: int) -> Piece | Deferred[Piece]:
+    def read(self, position: int, size: int) -> Piece | Deferred[bytes]:
         """From the page cache now, from the disk later."""
         piece = self._file.read_now(position, size)
         if piece:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from s3shield.policy import Fields, OriginFailure, ResponseHead, stored_head
+from s3shield.policy import Fields, OriginFailure, ResponseHead, content_length, stored_head
 
 if TYPE_CHECKING:
     from s3shield.wire import OriginCall
@@ -63,11 +63,14 @@ class Relay:
         """Start the answer, unless it is so short that it goes out in one write."""
         location, to = self._location, self._to
         to.origin_status = self._status = head.status
-        age = head.get(b"age")
-        if age is not None and age.isdigit():
-            to.age = int(age)
-        self._head = stored_head(head, location.policy, length=length, now=location.around.clock())
         bodiless = to.request.method == b"HEAD" or head.status in (204, 304)
+        self._head = stored_head(
+            head,
+            location.policy,
+            length=content_length(head) if bodiless else length,
+            now=location.around.clock(),
+            keep_age=True,
+        )
         if bodiless or (length is not None and length <= location.inline_limit):
             return
         self._chunks = None

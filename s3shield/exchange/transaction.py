@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from s3shield.policy import CacheStatus, Fields, NoStoreReason, Request
+from s3shield.policy import CachePolicy, CacheStatus, Fields, NoStoreReason, Request
 
 from .answer import Answer, Representation, answer
 from .reading import Reader, Source
@@ -49,15 +49,15 @@ class Surroundings:
 class Transaction:
     """A client's request that is being answered.
 
-    status_header: bytes, name of the X-Cache-Status field, empty for none. location:
-    str, for the log. cache_status, reason: its fate. age: seconds to say in Age, or
+    policy: the location's. location: str, for the log.
+    cache_status, reason: its fate. age: seconds to say in Age, or
     None. origin_status, origin_started: what was asked of the origin, for the log.
     """
 
     __slots__ = (
         "_around",
         "_location",
-        "_status_header",
+        "_policy",
         "age",
         "cache_status",
         "cached",
@@ -77,7 +77,7 @@ class Transaction:
         downstream: Downstream,
         *,
         location: str,
-        status_header: bytes,
+        policy: CachePolicy,
     ) -> None:
         self.request = request
         self.route = route
@@ -90,11 +90,11 @@ class Transaction:
         self.cached = False
         self._around = around
         self._location = location
-        self._status_header = status_header
+        self._policy = policy
 
     def settle(self, what: Representation) -> Answer | None:
         """Answer at once if no byte of the body is wanted, else return what is."""
-        plan = answer(self.request, what)
+        plan = answer(self.request, what, self._policy)
         if not isinstance(plan, Answer):
             self.refuse(plan.status, plan.fields)
             return None
@@ -142,8 +142,9 @@ class Transaction:
         return b"Age: %d\r\n%b" % (self.age, self._status_line())
 
     def _status_line(self) -> bytes:
-        if self._status_header and self.cache_status is not CacheStatus.NONE:
-            return b"%b: %b\r\n" % (self._status_header, self.cache_status.value)
+        name = self._policy.cache_status_header
+        if name and self.cache_status is not CacheStatus.NONE:
+            return b"%b: %b\r\n" % (name, self.cache_status.value)
         return b""
 
     def log(self, status: int, body_bytes: int) -> None:

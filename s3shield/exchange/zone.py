@@ -7,8 +7,9 @@ is addressed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+
+from twisted.internet.defer import Deferred
 
 from s3shield.policy import (
     NEVER,
@@ -24,7 +25,10 @@ from s3shield.store import BodyWriter, Entry, Store
 if TYPE_CHECKING:
     from .flight import Flight
 
-__all__ = ["Zone"]
+__all__ = ["Place", "Zone"]
+
+Place = tuple[bytes, bytes, tuple[Route, bytes] | None]
+"""(digest, key text, None or (route, comma-separated selecting names) of a variant)."""
 
 _MOST_MARKS: Final = 65536
 """Hit-for-miss marks remembered; past it all are forgotten, which only costs queueing."""
@@ -51,37 +55,35 @@ class Zone:
         entry = self.store.get(route.digest, route.key_text)
         if entry is None or not entry.flags & EntryFlag.VARIANTS:
             return entry
-        digest, key = _variant(route, tuple(entry.head.split(b",")), request, policy)
-        return self.store.get(digest, key)
+        names = tuple(entry.head.split(b","))
+        return self.store.get(*self.place(route, request, policy, names)[:2])
 
-    def keep(
-        self,
-        route: Route,
-        request: Request,
-        policy: CachePolicy,
-        meta: EntryMeta,
-        head: bytes,
-        body: bytes,
-        vary: tuple[bytes, ...] | None,
-    ) -> None:
+    def place(
+        self, route: Route, request: Request, policy: CachePolicy, names: tuple[bytes, ...]
+    ) -> Place:
+        """Return where the response that `request` selects by `names` belongs."""
+        if not names:
+            return route.digest, route.key_text, None
+        key = route.key_text + b"\0" + variant_key(request, names, policy)
+        digest = hashlib.blake2b(key, digest_size=16).digest()
+        return digest, key, (route, b",".join(names))
+
+    def keep(self, place: Place, meta: EntryMeta, head: bytes, body: bytes) -> None:
         """Store a response whose body fits in the index."""
-        digest, key = self._address(route, request, policy, meta, vary)
+        digest, key, _ = place
+        self._prepare(place, meta)
         self.store.put(digest, key, meta, head, body)
 
+    def new_body(self, place: Place, length: int | None) -> BodyWriter:
+        """Open a file for a body. length: bytes to come, None when not known."""
+        return self.store.create_body(place[0], length)
+
     def keep_file(
-        self,
-        route: Route,
-        request: Request,
-        policy: CachePolicy,
-        meta: EntryMeta,
-        head: bytes,
-        writer: BodyWriter,
-        vary: tuple[bytes, ...] | None,
-        done: Callable[[], None],
-    ) -> None:
-        """Store a response whose body is in a file; `done` when a lookup can find it."""
-        digest, key = self._address(route, request, policy, meta, vary)
-        writer.commit(digest, key, meta, head, done)
+        self, place: Place, meta: EntryMeta, head: bytes, writer: BodyWriter
+    ) -> Deferred[Entry | None]:
+        """Store a response whose body is in a file; fires when a lookup can find it."""
+        self._prepare(place, meta)
+        return writer.commit(place[1], meta, head)
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry whose body is gone."""
@@ -103,21 +105,16 @@ class Zone:
         del self._unstored[route.digest]
         return False
 
-    def _address(
-        self,
-        route: Route,
-        request: Request,
-        policy: CachePolicy,
-        meta: EntryMeta,
-        vary: tuple[bytes, ...] | None,
-    ) -> tuple[bytes, bytes]:
-        """Return where the response goes; note the selecting header names if it varies."""
+    def _prepare(self, place: Place, meta: EntryMeta) -> None:
+        """Note the selecting header names where lookups begin; forget marks."""
+        primary = place[2]
+        if primary is None:
+            self._unstored.pop(place[0], None)
+            return
+        route, names = primary
         self._unstored.pop(route.digest, None)
-        if not vary:
-            return route.digest, route.key_text
-        names = b",".join(vary)
-        primary = self.store.get(route.digest, route.key_text)
-        if primary is None or not primary.flags & EntryFlag.VARIANTS or primary.head != names:
+        there = self.store.get(route.digest, route.key_text)
+        if there is None or not there.flags & EntryFlag.VARIANTS or there.head != names:
             mark = EntryMeta(
                 status=meta.status,
                 born=meta.born,
@@ -126,11 +123,3 @@ class Zone:
                 flags=int(EntryFlag.VARIANTS),
             )
             self.store.put(route.digest, route.key_text, mark, names, b"")
-        return _variant(route, vary, request, policy)
-
-
-def _variant(
-    route: Route, names: tuple[bytes, ...], request: Request, policy: CachePolicy
-) -> tuple[bytes, bytes]:
-    key = route.key_text + b"\0" + variant_key(names, request, policy)
-    return hashlib.blake2b(key, digest_size=16).digest(), key

@@ -1,0 +1,28 @@
+"""HTTP/1.1 on the wire: the server's channel, the origin pool, and their transports."""
+
+from __future__ import annotations
+
+from .bridge import RequestDownstream, request_from
+from .channel_factory import ChannelFactory
+from .downstream import Downstream, Site
+from .listen import BindError, ServerTls, bind, listen_socket
+from .origin_call import OriginCall, Receiver
+from .origin_pool import OriginAddress, OriginOptions, OriginPool, OriginStats
+
+__all__ = [
+    "BindError",
+    "ChannelFactory",
+    "Downstream",
+    "OriginAddress",
+    "OriginCall",
+    "OriginOptions",
+    "OriginPool",
+    "OriginStats",
+    "Receiver",
+    "RequestDownstream",
+    "ServerTls",
+    "Site",
+    "bind",
+    "listen_socket",
+    "request_from",
+]

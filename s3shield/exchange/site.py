@@ -1,0 +1,135 @@
+"""The door: every request comes in here and is led to its location."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.web.pages import errorPage, notFound
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+
+from s3shield.policy import CacheStatus, Request
+from s3shield.routing import BadTargetError, Route, RoutingTable
+from s3shield.wire import Downstream, RequestDownstream, request_from
+
+from .refusal import refusal_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .location import Location
+    from .transaction import Surroundings
+
+__all__ = ["Node", "Site", "Tree"]
+
+_MEMO: Final = 65536
+"""Routes remembered; routing is a pure function of host and target."""
+
+
+class Site:
+    """A `wire.Site`: routes a request and lets its location serve it.
+
+    Routes are remembered by (host, target), so that a hit on a known path costs one
+    dictionary lookup here.
+    """
+
+    __slots__ = ("_around", "_memo", "_serve", "locations", "table")
+
+    def __init__(
+        self, table: RoutingTable, locations: Sequence[Location], around: Surroundings
+    ) -> None:
+        self.table = table
+        self.locations = locations
+        self._serve = [location.serve for location in locations]
+        self._around = around
+        self._memo: dict[tuple[bytes, bytes], Route] = {}
+
+    def __call__(self, request: Request, downstream: Downstream) -> None:
+        """Answer `request`, or see to it that it will be answered."""
+        route = self._memo.get((request.host, request.target))
+        if route is None:
+            route = self._find(request, downstream)
+            if route is None:
+                return
+        self._serve[route.number](request, route, downstream)
+
+    def _find(self, request: Request, downstream: Downstream) -> Route | None:
+        try:
+            route = self.table.route(request)
+        except BadTargetError:
+            self._refuse(request, downstream, 400)
+            return None
+        if route is None:
+            self._refuse(request, downstream, 404)
+            return None
+        if len(self._memo) >= _MEMO:
+            self._memo.clear()
+        self._memo[request.host, request.target] = route
+        return route
+
+    def _refuse(self, request: Request, downstream: Downstream, status: int) -> None:
+        around = self._around
+        head, body = refusal_head(status, now=around.clock)
+        if request.method == b"HEAD":
+            body = b""
+        downstream.reply(head, body)
+        duration = around.monotonic() - request.started
+        size = len(body)
+        none = CacheStatus.NONE
+        around.log(
+            (
+                request.peer,
+                around.clock(),
+                request,
+                status,
+                size,
+                none,
+                None,
+                duration,
+                None,
+                0,
+                "",
+                b"",
+                0,
+            )
+        )
+
+
+class Node(Resource):
+    """One location as a twisted.web resource."""
+
+    isLeaf = True
+
+    def __init__(self, site: Site, location: Location, monotonic: Callable[[], float]) -> None:
+        super().__init__()
+        self.location = location
+        self._site = site
+        self._monotonic = monotonic
+
+    def render(self, request: Any) -> Any:
+        """Hand the request on; the answer comes through `RequestDownstream`."""
+        received = request_from(request, self._monotonic())
+        self._site(received, RequestDownstream(request))
+        return NOT_DONE_YET
+
+
+class Tree(Resource):
+    """All locations as a twisted.web resource tree, for any twisted.web `Site`.
+
+    The same door as the channel's, one level up: HTTP/2, or a site that mixes locations
+    with resources of its own. Slower than the channel, never different.
+    """
+
+    def __init__(self, site: Site, monotonic: Callable[[], float]) -> None:
+        super().__init__()
+        self._site = site
+        self._monotonic = monotonic
+        self.nodes = [Node(site, location, monotonic) for location in site.locations]
+
+    def getChildWithDefault(self, path: bytes, request: Any) -> IResource:
+        """Return the node of the location that nginx's matching chooses."""
+        try:
+            route = self._site.table.route(request_from(request, self._monotonic()))
+        except BadTargetError:
+            return errorPage(400, "Bad Request", "The request is not valid.")
+        return notFound() if route is None else self.nodes[route.number]
