@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from s3shield.policy import OriginFailure, ResponseHead
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from .origin_connection import OriginConnection
     from .origin_pool import OriginPool
 
-__all__ = ["DRAIN_LIMIT", "OriginCall", "Receiver"]
+__all__ = ["DRAIN_LIMIT", "ConnectionOwner", "OriginCall", "Receiver"]
 
 DRAIN_LIMIT: Final = 64 * 1024
 """Bytes of a cancelled body that are read and dropped rather than lose the connection."""
@@ -40,6 +41,34 @@ class Receiver(Protocol):
 
     def origin_failed(self, failure: OriginFailure) -> None:
         """Learn that no (more of a) response will come."""
+
+
+class ConnectionOwner(Protocol):
+    """What a connection tells the pool it belongs to."""
+
+    def connected(self, connection: OriginConnection) -> None:
+        """The connection has a transport; TLS may still be ahead."""
+
+    def opened(self, connection: OriginConnection) -> None:
+        """The connection can carry a request: connected, and its TLS verified."""
+
+    def freed(self, connection: OriginConnection, now: float) -> None:
+        """The connection may carry another request."""
+
+    def spent(self, connection: OriginConnection) -> None:
+        """The connection carries no further request; it is closing or closed."""
+
+    def answered(self, connection: OriginConnection) -> None:
+        """The connection has brought its first whole response."""
+
+    def retry(self, call: OriginCall) -> None:
+        """Send `call` once more, on a fresh connection."""
+
+    def lost(self, connection: OriginConnection, reason: Failure) -> None:
+        """The connection is gone."""
+
+    def seconds(self) -> float:
+        """Return the monotonic time."""
 
 
 class _Nobody:

@@ -8,8 +8,7 @@ ends) is here. The same class runs over uvloop's transports and over Twisted's.
 from __future__ import annotations
 
 import contextlib
-import re
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpResponseParser
 from twisted.internet.error import ConnectionDone
@@ -22,51 +21,16 @@ from zope.interface import implementer
 
 from s3shield.policy import FailureKind, OriginFailure, ResponseHead
 
-from .origin_call import DRAIN_LIMIT, OriginCall
+from .origin_call import DRAIN_LIMIT, ConnectionOwner, OriginCall
 from .origin_dial import join_host_port
+from .origin_framing import HEAD_LIMIT, RefusedError, persists, read_framing
 
-__all__ = ["HEAD_LIMIT", "ConnectionOwner", "OriginConnection"]
-
-HEAD_LIMIT: Final = 64 * 1024
-"""Bytes of status line and fields that an origin may send, interim responses included."""
+__all__ = ["OriginConnection"]
 
 CLOSE_GRACE: Final = 5.0
 """Seconds that a peer may take to agree to an orderly close."""
 
-_KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _log = Logger()
-
-
-class ConnectionOwner(Protocol):
-    """What a connection tells the pool it belongs to."""
-
-    def connected(self, connection: OriginConnection) -> None:
-        """The connection has a transport; TLS may still be ahead."""
-
-    def opened(self, connection: OriginConnection) -> None:
-        """The connection can carry a request: connected, and its TLS verified."""
-
-    def freed(self, connection: OriginConnection, now: float) -> None:
-        """The connection may carry another request."""
-
-    def spent(self, connection: OriginConnection) -> None:
-        """The connection carries no further request; it is closing or closed."""
-
-    def answered(self, connection: OriginConnection) -> None:
-        """The connection has brought its first whole response."""
-
-    def retry(self, call: OriginCall) -> bool:
-        """Ask for `call` on a fresh connection; False when there can be none."""
-
-    def lost(self, connection: OriginConnection, reason: Failure) -> None:
-        """The connection is gone."""
-
-    def seconds(self) -> float:
-        """Return the monotonic time."""
-
-
-class _RefusedError(Exception):
-    """The origin's answer must not be believed; the text says why."""
 
 
 def _text(reason: object) -> str:
@@ -264,39 +228,32 @@ class OriginConnection(TwistedProtocol):
         call = self._call
         self._call = None
         clean = isinstance(reason.value, ConnectionDone)
+        again = (
+            call is not None
+            and call.reused
+            and call.idempotent
+            and not (self._begun or call.retried or call.done)
+        )
+        if again and call is not None:
+            # First of all, so that nobody in the queue takes the place that is free now.
+            self._owner.retry(call)
         if not self.closing:
             self.closing = True
             self._owner.spent(self)
         self._owner.lost(self, reason)
-        if call is None:
+        if call is None or again:
             return
         if self._in_body and self._until_close and clean:
             self._end(call)
-        elif (
-            self._begun
-            or not call.reused
-            or not call.idempotent
-            or call.retried
-            or call.done
-            or not self._owner.retry(call)
-        ):
-            detail = "closed the connection" if clean else "broke the connection"
-            where = "before answering"
-            if self._in_body:
-                where = f"after {self._received} of {self._length} bytes"
-                if self._length is None:
-                    where = f"after {self._received} bytes, before the end"
-            elif self._begun:
-                where = "in the middle of its header"
-            call.fail(
-                OriginFailure(
-                    FailureKind.CUT,
-                    f"{self.address} {detail} {where}",
-                    before_head=not self._in_body,
-                )
-            )
+        else:
+            call.fail(self._cut(clean))
 
     # -- from the parser
+
+    def on_message_begin(self) -> None:
+        """Notice bytes after the end of the response: they belong to nobody's request."""
+        if self._complete:
+            self._keep = False
 
     def on_status(self, reason: bytes) -> None:
         """Collect the reason phrase, which may come in pieces."""
@@ -319,42 +276,25 @@ class OriginConnection(TwistedProtocol):
         if self._fed > HEAD_LIMIT and (
             sum(len(name) + len(value) + 4 for name, value in fields) > HEAD_LIMIT
         ):
-            raise _RefusedError(f"more than {HEAD_LIMIT // 1024} KiB of header")
+            raise RefusedError(f"more than {HEAD_LIMIT // 1024} KiB of header")
         if not 200 <= status <= 599:
             if not 102 <= status <= 199 and status != 100:
-                raise _RefusedError(f"status {status}")
+                raise RefusedError(f"status {status}")
             self._interim = True
             return
-        length: int | None = None
-        chunked = False
-        self.announced = None
-        for name, value in fields:
-            size = len(name)
-            if size == 14:
-                if name.lower() == b"content-length":
-                    length = int(value)
-            elif size == 17:
-                if name.lower() == b"transfer-encoding":
-                    # Only chunked is undone here; anything else was not asked for.
-                    if chunked or value.strip().lower() != b"chunked":
-                        raise _RefusedError("transfer coding " + repr(value[:40])[1:])
-                    chunked = True
-            elif (
-                size == 10
-                and name.lower() == b"keep-alive"
-                and (match := _KEEP_ALIVE_TIMEOUT.search(value))
-            ):
-                self.announced = float(match[1])
+        length, chunked, self.announced = read_framing(fields)
         keep = parser.should_keep_alive()
         if not keep and not parser.get_http_version().startswith("1."):
-            raise _RefusedError(f"HTTP version {parser.get_http_version()}")
+            raise RefusedError(f"HTTP version {parser.get_http_version()}")
         self._in_body = True
         self._received = 0
         self._until_close = False
         if call.without_body:
             self._complete = True
             # llhttp takes a head without framing for a body until close, so it says no.
-            keep = keep or (length is None and not chunked and self._persistent(fields))
+            keep = keep or (
+                length is None and not chunked and persists(parser.get_http_version(), fields)
+            )
             length = 0
         elif status in {204, 304}:
             length = 0
@@ -384,18 +324,6 @@ class OriginConnection(TwistedProtocol):
 
     # -- within
 
-    def _persistent(self, fields: tuple[tuple[bytes, bytes], ...]) -> bool:
-        """RFC 9112 section 9.3, for a head that llhttp could not judge."""
-        tokens = [
-            token.strip()
-            for name, value in fields
-            if name.lower() == b"connection"
-            for token in value.lower().split(b",")
-        ]
-        if self._parser.get_http_version() == "1.0":
-            return b"keep-alive" in tokens and b"close" not in tokens
-        return b"close" not in tokens
-
     def _finish(
         self, call: OriginCall, data: bytes, error: HttpParserError | None, now: float
     ) -> None:
@@ -423,6 +351,19 @@ class OriginConnection(TwistedProtocol):
             self._owner.freed(self, now)
         self._end(call)
 
+    def _cut(self, clean: bool) -> OriginFailure:
+        """Return the failure of a call whose connection ended too early."""
+        how = "closed the connection" if clean else "broke the connection"
+        where = "before answering"
+        if self._in_body:
+            where = f"after {self._received} bytes"
+            if self._length is not None:
+                where += f" of {self._length}"
+        elif self._begun:
+            where = "in the middle of its header"
+        detail = f"{self.address} {how} {where}"
+        return OriginFailure(FailureKind.CUT, detail, before_head=not self._in_body)
+
     def _end(self, call: OriginCall) -> None:
         if call.done:
             return
@@ -436,7 +377,7 @@ class OriginConnection(TwistedProtocol):
     def _not_believed(self, error: Exception) -> None:
         """Close on an answer that is no HTTP, or on a receiver's exception."""
         cause = error.__context__ if isinstance(error, HttpParserCallbackError) else None
-        if cause is None or isinstance(cause, _RefusedError):
+        if cause is None or isinstance(cause, RefusedError):
             failure = OriginFailure(
                 FailureKind.INVALID,
                 f"{self.address} sent an invalid response: {_text(cause or error)}",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Literal
+from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
 from twisted.python.failure import Failure
@@ -15,77 +14,11 @@ from s3shield.policy import FailureKind, OriginFailure
 
 from .origin_call import OriginCall, Receiver
 from .origin_connection import OriginConnection
-from .origin_dial import Dialing, dial, failure_text, join_host_port
+from .origin_dial import Dialing, dial, failure_text
+from .origin_options import OriginAddress, OriginOptions, OriginStats
 from .origin_tls import OriginTLS, tls_failure_text
 
 __all__ = ["OriginAddress", "OriginOptions", "OriginPool", "OriginStats"]
-
-
-@attrs.frozen
-class OriginAddress:
-    """Where an origin is.
-
-    scheme: "http" or "https". host: str, a name or an address literal (IPv6 without
-    brackets); ValueError for one that cannot be looked up. port: int.
-    """
-
-    scheme: Literal["http", "https"]
-    host: str = attrs.field()
-    port: int
-
-    @host.validator
-    def _can_be_looked_up(self, _attribute: object, value: str) -> None:
-        try:
-            if not value:
-                raise UnicodeError
-            value.encode("idna")
-        except UnicodeError as problem:
-            raise ValueError(f"not a host name: {value!r}") from problem
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{join_host_port(self.host, self.port)}"
-
-
-@attrs.frozen(kw_only=True)
-class OriginOptions:
-    """How to talk to an origin; nginx's directive in brackets.
-
-    connect_timeout: float seconds for name lookup, TCP and TLS, and for waiting in the
-    queue [proxy_connect_timeout]. read_timeout: float seconds between two bytes of an
-    answer, and before its first [proxy_read_timeout]. idle_timeout: float seconds an
-    unused connection is kept [keepalive_timeout]. max_connections: int, at once
-    [max_conns]. max_age: float seconds after which a connection carries no new request,
-    so that a changed DNS record is noticed [keepalive_time]. verify: bool
-    [proxy_ssl_verify]. ca_file: str or None, a PEM bundle
-    [proxy_ssl_trusted_certificate]. server_name: str for SNI and verification; empty is
-    the address's host [proxy_ssl_name].
-    """
-
-    connect_timeout: float = 5.0
-    read_timeout: float = 30.0
-    idle_timeout: float = 60.0
-    max_connections: int = attrs.field(default=256, validator=attrs.validators.ge(1))
-    max_age: float = 3600.0
-    verify: bool = True
-    ca_file: str | None = None
-    server_name: str = ""
-
-
-@attrs.frozen
-class OriginStats:
-    """Counts of a pool.
-
-    idle, busy, connecting: connections now. queued: calls that wait for one. opened:
-    connections since the start. retried: calls since the start that were sent again
-    because their keep-alive connection was dead.
-    """
-
-    idle: int
-    busy: int
-    connecting: int
-    queued: int
-    opened: int
-    retried: int
 
 
 @implementer(IProtocolFactory)
@@ -146,7 +79,9 @@ class OriginPool:
         self.seconds = self._clock.seconds
         self._tls = (
             OriginTLS(
-                options.server_name or address.host, verify=options.verify, ca_file=options.ca_file
+                (options.server_name or address.host).rstrip("."),
+                verify=options.verify,
+                ca_file=options.ca_file,
             )
             if self.secure
             else None
@@ -230,9 +165,11 @@ class OriginPool:
             for dialed in dials.values():
                 dialed.stop()
             for connection in list(self._alive):
-                connection.give_up(
-                    OriginFailure(FailureKind.CUT, why, before_head=connection.before_head)
-                )
+                # With TLS a goodbye would wait for the peer's.
+                if self.secure or not connection.closing:
+                    connection.give_up(
+                        OriginFailure(FailureKind.CUT, why, before_head=connection.before_head)
+                    )
             for call in waiting:
                 call.fail(OriginFailure(FailureKind.CONNECT, why))
         self._finish_close()
@@ -303,10 +240,8 @@ class OriginPool:
             del self._open[connection]
             self._serve_queue()
 
-    def retry(self, call: OriginCall) -> bool:
-        """Send `call` once more, over a new connection; False when the pool is closing."""
-        if self._closed:
-            return False
+    def retry(self, call: OriginCall) -> None:
+        """Send `call` once more, over a new connection."""
         call.retried = True
         call.reused = False
         call.connection = None
@@ -316,7 +251,6 @@ class OriginPool:
         else:
             self._wait(call)
             self._queue.appendleft(call)
-        return True
 
     def lost(self, connection: OriginConnection, reason: Failure) -> None:
         """Forget the connection; fail its call when it never became usable."""

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from s3shield.policy import OriginFailure, ResponseHead
-from s3shield.wire.origin_pool import OriginAddress, OriginOptions, OriginPool
+from s3shield.wire.origin_options import OriginAddress, OriginOptions
+from s3shield.wire.origin_pool import OriginPool
 from tests.wire.scripted_origin import ScriptedOrigin
 
 GET = b"GET /key HTTP/1.1\r\nHost: bucket.test\r\n\r\n"

@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.policy import FailureKind
 from s3shield.wire.origin_call import OriginCall
-from s3shield.wire.origin_connection import HEAD_LIMIT, OriginConnection
+from s3shield.wire.origin_connection import OriginConnection
+from s3shield.wire.origin_framing import HEAD_LIMIT
 from tests.wire.origin_fixture import GET, PoolCase, Recorder
 from tests.wire.scripted_origin import CLOSE, HANG, READ, chunked, response
 
@@ -57,9 +58,9 @@ class Owner:
         """See ConnectionOwner."""
         self.told.append("lost")
 
-    def retry(self, call: OriginCall) -> bool:
+    def retry(self, call: OriginCall) -> None:
         """See ConnectionOwner."""
-        return False
+        self.told.append("retry")
 
     def forget(self, call: OriginCall) -> None:
         """See OriginPool."""
@@ -182,6 +183,26 @@ class WholeTests(ParsingCase):
         wire = chunked(b"abc").replace(b"HTTP/1.1", b"HTTP/1.0")
         got, free = self.feed(wire)
         self.assertEqual((got.body, got.told[-1], free), (b"abc", "end", False))
+
+    def test_surplus(self) -> None:
+        """Bytes after a whole response, even half a head, cost the connection, not the response."""
+        for whole in (response(b"abc"), chunked(b"abc")):
+            for surplus in (
+                b"H",
+                b"HTTP/1.1 200 OK\r\nX: ",
+                b"HTTP/1.1 204 No\r\n\r\n",
+                b"x",
+                response(b"y"),
+            ):
+                got, free = self.feed(whole + surplus)
+                self.assertEqual((got.body, got.told[-1], free), (b"abc", "end", False), surplus)
+
+    def test_surplus_in_the_next_read(self) -> None:
+        """The same when it comes by itself, with nobody waiting."""
+        connection, owner = self.connect()
+        connection.dataReceived(response(b"abc"))
+        connection.dataReceived(b"\r\n")
+        self.assertEqual(owner.told[-2:], ["freed", "spent"])
 
 
 class BodylessTests(ParsingCase):
@@ -324,7 +345,7 @@ class WireTests(PoolCase):
         got = await self.get(self.pool(origin))
         self.assertEqual((got.body, got.told[-1]), (b"abcd", "failed"))
         self.assertIs(got.failure.kind, FailureKind.CUT)
-        self.assertIn("after 4 of 6 bytes", got.failure.detail)
+        self.assertIn("after 4 bytes of 6", got.failure.detail)
         self.assertFalse(got.failure.before_head)
 
     async def test_until_close(self) -> None:

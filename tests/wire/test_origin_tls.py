@@ -10,7 +10,8 @@ from OpenSSL import SSL
 from twisted.internet import reactor
 
 from s3shield.policy import FailureKind
-from s3shield.wire.origin_pool import OriginAddress, OriginOptions, OriginPool
+from s3shield.wire.origin_options import OriginAddress, OriginOptions
+from s3shield.wire.origin_pool import OriginPool
 from s3shield.wire.origin_tls import OriginTLS
 from tests.wire.certificates import Authority
 from tests.wire.origin_fixture import GET, PoolCase, Recorder
@@ -28,6 +29,7 @@ class TLSCase(PoolCase):
         Path(self.ca_file).write_bytes(b"# the roots we trust\n" + AUTHORITY.pem)
 
     def secure(self, origin: Any, **options: Any) -> Any:
+        """Return a pool that speaks TLS to `origin`, as bucket.test."""
         options = {"ca_file": self.ca_file, "server_name": "bucket.test", **options}
         return self.pool(origin, scheme="https", **options)
 
