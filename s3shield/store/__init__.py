@@ -1,0 +1,24 @@
+"""The cache on disk: an LMDB index that holds short bodies, and files for long ones."""
+
+from __future__ import annotations
+
+from .bodies import BodyWriter
+from .errors import StoreError, StoreVersionError, is_no_room
+from .eviction import Limits
+from .evictor import Evictor
+from .files import BodyFile
+from .record import Entry
+from .store import Stats, Store
+
+__all__ = [
+    "BodyFile",
+    "BodyWriter",
+    "Entry",
+    "Evictor",
+    "Limits",
+    "Stats",
+    "Store",
+    "StoreError",
+    "StoreVersionError",
+    "is_no_room",
+]

@@ -1,0 +1,41 @@
+"""What can go wrong with a store, and which of it is a lack of room."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+import lmdb
+
+__all__ = ["StoreError", "StoreVersionError", "is_no_room", "plain"]
+
+_NO_ROOM: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENOMEM}
+)
+
+
+class StoreError(Exception):
+    """A store cannot be opened; the message is one plain sentence for the operator."""
+
+
+class StoreVersionError(StoreError):
+    """A newer release has written the store; nothing in it was touched."""
+
+
+def is_no_room(error: BaseException) -> bool:
+    """Tell whether `error` means that disk, quota, map or descriptors have run out."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)):
+        return True
+    # The other errnos have no class of their own in the binding, only their text.
+    return isinstance(error, lmdb.Error) and any(
+        text in str(error) for text in ("Disk quota exceeded", "File too large")
+    )
+
+
+def plain(error: BaseException) -> str:
+    """Return the error's own words, without errno and path."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

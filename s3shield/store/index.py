@@ -1,0 +1,304 @@
+"""The index: one LMDB environment that every worker process maps.
+
+Reading is for any thread; `apply` and `evict` are for the one committing thread of the
+process. Every commit is synced, so the operating system's crash cannot corrupt it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import operator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import attrs
+import lmdb
+
+from .change import DATABASES, Change, Databases, Row, read_totals
+from .errors import StoreError, StoreVersionError, plain
+from .eviction import Budget, plan
+from .record import FORMAT
+from .rows import LRU, NOTHING, LruRow, Totals, Weight, lru_row
+
+__all__ = ["Index", "IndexClosedError", "Swept"]
+
+_MIN_MAP: Final = 1 << 26
+_FORMAT_ROW: Final = b"format"
+_digest = operator.attrgetter("digest")
+_SCAN: Final = 8192
+"""LRU rows looked at in one step of a sweep."""
+
+
+class IndexClosedError(Exception):
+    """The index is closed, or its directory is gone."""
+
+
+@attrs.frozen
+class Swept:
+    """One step of a sweep: how many entries went and their weight.
+
+    freed: (digest, blob id) of body files that nothing names any more. resume: LRU row at
+    which the next step goes on, or None at the end.
+    """
+
+    entries: int = 0
+    weight: Weight = NOTHING
+    freed: tuple[tuple[bytes, bytes], ...] = ()
+    resume: bytes | None = None
+
+
+class Index:
+    """LMDB at `path`. map_size: bytes of address space to begin with; it grows by itself.
+
+    Raises StoreVersionError for a newer format, StoreError when it cannot be opened.
+    """
+
+    def __init__(self, path: Path, map_size: int) -> None:
+        self._path = path
+        self._map_size = map_size
+        self._lock = threading.Lock()
+        self._stale_map = False
+        self._env: lmdb.Environment | None = None
+        self._open()
+
+    # Opening
+
+    def _open(self) -> None:
+        size = self._map_size
+        while True:
+            try:
+                self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                env = lmdb.open(
+                    str(self._path),
+                    map_size=size,
+                    max_dbs=8,
+                    max_readers=2048,
+                    max_spare_txns=8,
+                    readahead=False,
+                    meminit=False,
+                    mode=0o600,
+                )
+                break
+            except (lmdb.Error, OSError) as error:
+                # Address space may be limited (RLIMIT_AS): less is slower to grow, no worse.
+                if isinstance(error, lmdb.MemoryError) and size > _MIN_MAP:
+                    size //= 2
+                    continue
+                raise StoreError(_refusal(self._path, error)) from error
+        try:
+            self._open_databases(env)
+        except BaseException:
+            env.close()
+            raise
+        self._file_id = _file_id(self._path)
+        self._begin = env.begin
+        self._entries = self._dbs.entries
+        self._env = env
+
+    def _open_databases(self, env: lmdb.Environment) -> None:
+        env.reader_check()
+        with contextlib.suppress(lmdb.NotFoundError):
+            meta = env.open_db(b"meta", create=False)
+            with env.begin(meta) as txn:
+                found = txn.get(_FORMAT_ROW)
+            if found is not None and int(found) > FORMAT:
+                raise StoreVersionError(
+                    f"the cache in {self._path.parent} has format {int(found)}, written"
+                    f" by a newer release; this one reads format {FORMAT}"
+                )
+        try:
+            self._dbs = Databases(*[env.open_db(name.encode()) for name in DATABASES])
+            with env.begin(self._dbs.meta, write=True) as txn:
+                if txn.get(_FORMAT_ROW) is None:
+                    txn.put(_FORMAT_ROW, b"%d" % FORMAT)
+        except lmdb.Error as error:
+            raise StoreError(_refusal(self._path, error)) from error
+
+    def close(self) -> None:
+        """Let go of the map. Reading gives None from now on."""
+        with self._lock:
+            env, self._env = self._env, None
+            if env is not None:
+                env.close()
+
+    def reopen(self) -> None:
+        """Start anew where the directory has been deleted. Raises StoreError."""
+        self.close()
+        with self._lock:
+            self._open()
+
+    def is_lost(self) -> bool:
+        """Tell whether the file we have mapped is no longer the one at our path."""
+        return self._env is None or _file_id(self._path) != self._file_id
+
+    # Reading
+
+    def get(self, digest: bytes) -> bytes | None:
+        """Return the record, or None. Raises lmdb.Error when it cannot be read."""
+        try:
+            return self._get(digest)
+        except lmdb.MapResizedError:
+            self._stale_map = True
+        self._follow_map()
+        return None if self._stale_map else self._get(digest)
+
+    def _get(self, digest: bytes) -> bytes | None:
+        with self._lock:
+            if self._env is None:
+                return None
+            txn = self._begin(self._entries)
+            raw = txn.get(digest)
+            txn.abort()
+            return raw
+
+    def totals(self) -> Totals:
+        """Return what is stored, as of the last commit of any process."""
+        with self._reading() as txn:
+            return read_totals(txn, self._dbs)
+
+    def meta(self, name: bytes) -> bytes | None:
+        """Return a row of `meta`."""
+        with self._reading() as txn:
+            return txn.get(name, db=self._dbs.meta)
+
+    def oldest(self) -> LruRow | None:
+        """Return the entry that was not used for the longest time."""
+        with self._reading() as txn, txn.cursor(self._dbs.lru) as cursor:
+            return lru_row(*cursor.item()) if cursor.first() else None
+
+    def space(self) -> tuple[int, int]:
+        """Return the map's size and the bytes of it that the file takes."""
+        with self._lock:
+            if self._env is None:
+                return 0, 0
+            info = self._env.info()
+            return info["map_size"], (info["last_pgno"] + 1) * self._env.stat()["psize"]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[lmdb.Transaction[bytes]]:
+        if self._stale_map:
+            self._follow_map()
+        with self._lock:
+            if self._env is None:
+                raise IndexClosedError
+            with self._env.begin() as txn:
+                yield txn
+
+    # The map's size
+
+    def _follow_map(self) -> None:
+        """Another process has grown the map: map as much as it did."""
+        with self._lock:
+            if self._env is not None:
+                # Refused while our own committing thread is in a transaction: next time.
+                with contextlib.suppress(lmdb.Error):
+                    self._env.set_mapsize(0)
+                    self._stale_map = False
+
+    def _grow(self) -> None:
+        with self._lock:
+            if self._env is not None:
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+
+    # Writing
+
+    def _write(self, work: Callable[[Change], None]) -> Change:
+        """Run `work` in a write transaction, again with a larger map when it was full."""
+        while True:
+            if self._env is None:
+                raise IndexClosedError
+            try:
+                with self._env.begin(write=True) as txn:
+                    change = Change(txn, self._dbs)
+                    work(change)
+                    change.finish()
+                return change
+            except lmdb.MapResizedError:
+                self._follow_map()
+            except lmdb.MapFullError:
+                self._grow()
+
+    def set_meta(self, rows: dict[bytes, bytes]) -> None:
+        """Put rows of `meta`."""
+
+        def work(change: Change) -> None:
+            for name, value in rows.items():
+                change.txn.put(name, value, db=self._dbs.meta)
+
+        self._write(work)
+
+    def apply(
+        self,
+        rows: Callable[[], Iterable[Row]],
+        touched: Iterable[tuple[bytes, int]] = (),
+        emptied: Iterable[bytes] = (),
+    ) -> list[tuple[bytes, bytes]]:
+        """Commit changes; return (digest, blob id) of body files no longer named.
+
+        rows: called inside the transaction, when no other process can commit. touched:
+        (digest, minute) of entries that were used. emptied: body files that were deleted.
+        Raises lmdb.Error when it cannot be committed: nothing was.
+        """
+
+        def work(change: Change) -> None:
+            for row in sorted(rows(), key=_digest):
+                if row.entry is None:
+                    change.remove(row.digest)
+                else:
+                    change.put(row.entry, row.minute)
+            for digest, minute in sorted(touched):
+                change.touch(digest, minute)
+            for blob in emptied:
+                change.txn.delete(blob, db=self._dbs.trash)
+
+        return self._write(work).freed
+
+    def evict(self, wanted: Budget, limit: int, resume: bytes | None = None) -> Swept:
+        """Remove at most `limit` entries of those that `wanted` names, from `resume` on."""
+        with self._reading() as txn, txn.cursor(self._dbs.lru) as cursor:
+            found = cursor.set_range(resume) if resume else cursor.first()
+            # Copied in chunks: what is not needed of a million rows is not read.
+            scanned = list(itertools.islice(cursor, _SCAN)) if found else []
+        victims = plan([lru_row(key, value) for key, value in scanned], wanted, limit)
+        resume = scanned[-1][0] if len(scanned) == _SCAN else None
+        if not victims:
+            return Swept(resume=resume)
+        if len(victims) == limit:
+            resume = LRU.pack(victims[-1].minute, victims[-1].digest)
+        gone: list[Weight] = []
+
+        def work(change: Change) -> None:
+            # What has been used since we looked is not among the oldest.
+            gone[:] = [
+                change.remove(row.digest)
+                for row in sorted(victims, key=_digest)
+                if change.last_used(row.digest) == row.minute
+            ]
+
+        freed = self._write(work).freed
+        weight = Weight(sum(w.size for w in gone), sum(w.disk for w in gone))
+        return Swept(len(gone), weight, tuple(freed), resume)
+
+    def trash(self) -> list[tuple[bytes, bytes]]:
+        """Return (digest, blob id) of the body files that may still have to be deleted."""
+        with self._reading() as txn, txn.cursor(self._dbs.trash) as cursor:
+            return [(digest, blob) for blob, digest in cursor]
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Identify the file that holds the data, or None when it is not there."""
+    try:
+        found = (path / "data.mdb").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    """Say in one sentence why the index cannot be opened."""
+    if isinstance(error, (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)):
+        return f"{path} holds no index that can be read; delete it to start with an empty cache"
+    return f"cannot open the cache's index {path}: {plain(error)}"

@@ -1,0 +1,401 @@
+"""The store of one cache directory, as one worker process has it.
+
+A change goes, in this order, to the `recent` environment (so that every process sees it
+when the call returns), to this process's pending changes, and with the next group commit
+to the index. See `recent`, `commits` and `index`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import lmdb
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+
+from s3shield.policy.entry import StoredResponse
+
+from .bodies import BodyWriter, WrittenBody
+from .change import Row
+from .committing import Committing
+from .errors import is_no_room, plain
+from .eviction import Limits
+from .files import BodyFile, BodyFileGoneError, OpenFiles, has_checksums
+from .index import IndexClosedError
+from .place import Place
+from .record import Entry, RecordError, encode, pack_checksums, refreshed, restamped
+from .rows import Totals, minute_of
+
+__all__ = ["MAP_SIZE", "Stats", "Store"]
+
+MAP_SIZE: Final = 64 << 30
+"""Bytes of address space for the index to begin with; the file is as large as its content."""
+_MOST_PENDING: Final = 128 << 20
+_MOST_TOUCHED: Final = 100_000
+_ROOM_FOR_BODY: Final = 64 << 20
+
+
+@attrs.frozen(kw_only=True)
+class Stats:
+    """What the store holds and does.
+
+    entries, size: committed, by all processes; size in bytes, body files included.
+    pending, pending_size: changes of this process not yet committed, and their bytes.
+    commits, dropped: groups committed and changes dropped since it was opened.
+    open_files: body files kept open. map_size, map_used: bytes of the index's map.
+    era: unclean stops of the operating system so far.
+    """
+
+    entries: int
+    size: int
+    pending: int
+    pending_size: int
+    commits: int
+    dropped: int
+    open_files: int
+    map_size: int
+    map_used: int
+    era: int
+
+
+class Store:
+    """A cache directory. Opening and `close` block for as long as a commit takes.
+
+    path: directory, made when it is not there. reactor: IReactorFromThreads, to come back
+    from threads with. pool: a ThreadPool, or anything with its
+    `callInThreadWithCallback`, for body files. clock: seconds since the epoch. shared:
+    whether other processes use the directory. on_trouble: called on the event loop with
+    one reason for the log; not rate-limited. map_size: bytes. block_shift: log2 of the
+    size of the blocks that have a checksum. open_files: body files to keep open.
+
+    Only one Store of a path in a process. All methods are for the event loop's thread.
+    Raises StoreError, StoreVersionError.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        reactor: Any,
+        pool: Any,
+        clock: Callable[[], float] = time.time,
+        shared: bool = True,
+        on_trouble: Callable[[str], None] | None = None,
+        map_size: int = MAP_SIZE,
+        block_shift: int = 20,
+        open_files: int = 512,
+    ) -> None:
+        self._reactor = reactor
+
+        def in_thread(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+            return deferToThreadPool(reactor, pool, function, *args)
+
+        self._threads = in_thread
+        self._clock = clock
+        self._on_trouble = on_trouble
+        self._block_shift = block_shift
+        self._pending: dict[bytes, Row] = {}
+        self._open_files = OpenFiles(open_files)
+        self._most_open_files = open_files
+        self._touched: set[bytes] = set()
+        self._touch_minute = 0
+        self._closed = False
+        self.path = Path(path)
+        self._place = Place(self.path, map_size=map_size, shared=shared)
+        self._read = self._place.index.get
+        self._committing = Committing(self._place, self._pending, self._trouble, clock)
+        self._commits = self._committing.commits
+        self._commits.start()
+        self._adopt(shared=shared)
+
+    def _adopt(self, *, shared: bool) -> None:
+        left, self._place.left = self._place.left, []
+        for digest, ident, raw in left:
+            try:
+                entry = Entry(raw, digest) if raw else None
+            except RecordError:
+                entry = None
+            self._queue(Row(digest, entry, minute_of(self._clock()), ident if shared else None))
+        if left and not shared:
+            self._commits.flush()  # there is no other copy of them any more
+
+    def close(self) -> None:
+        """Commit what waits and let go of everything. Twice is no harm."""
+        if self._closed:
+            return
+        self._closed = True
+        self._committing.closing = True
+        self._commits.close()
+        self._open_files.shrink(0)
+        try:
+            self._place.close()
+        except (OSError, lmdb.Error, IndexClosedError) as error:
+            self._trouble(f"closing the cache: {plain(error)}")
+
+    def flush(self) -> None:
+        """Wait until every change so far is committed (or dropped). Blocks."""
+        self._commits.flush()
+
+    # Entries
+
+    def get(self, digest: bytes, key: bytes) -> Entry | None:
+        """Return the entry of `digest`, 16 bytes, with that key text, or None."""
+        if self._pending:
+            row = self._pending.get(digest)
+            if row is not None and self._in_force(row):
+                entry = row.entry
+                return entry if entry is not None and entry.key == key else None
+        try:
+            recent = self._place.recent
+            if recent is not None and recent.rows[0]:
+                found = recent.get(digest)
+                if found is not None:
+                    if len(found) == 16:
+                        return None  # removed
+                    entry = Entry(found[16:], digest)
+                    return entry if entry.key == key else None
+            raw = self._read(digest)
+            if raw is None:
+                return None
+            entry = Entry(raw, digest)
+        except (lmdb.Error, RecordError) as error:
+            self._trouble(f"the cache's index cannot be read: {plain(error)}")
+            return None
+        return entry if entry.key == key else None
+
+    def _in_force(self, row: Row) -> bool:
+        """Tell whether no other process has overruled our pending change."""
+        recent = self._place.recent
+        if recent is None or row.ident is None:
+            return True
+        try:
+            found = recent.get(row.digest)
+        except lmdb.Error:
+            return True
+        return found is not None and found[:16] == row.ident
+
+    def put(
+        self,
+        digest: bytes,
+        key: bytes,
+        meta: StoredResponse,
+        head: bytes,
+        body: bytes,
+        tags: Iterable[bytes] = (),
+    ) -> Entry | None:
+        """Store a response with an inline body; None when the store cannot have it now."""
+        return self._show(Entry(encode(meta, head, key, body=body, tags=tags), digest))
+
+    def mark(
+        self, digest: bytes, key: bytes, meta: StoredResponse, head: bytes = b""
+    ) -> Entry | None:
+        """Store what is no response: hit-for-miss, or (VARIANTS) the selecting names as head."""
+        return self.put(digest, key, meta, head, b"")
+
+    def freshen(self, entry: Entry, meta: StoredResponse, head: bytes) -> Entry | None:
+        """Give a stored entry another meta and head, its body kept.
+
+        None, and nothing is done, when the entry has been removed or replaced meanwhile.
+        """
+        current = self.get(entry.digest, entry.key)
+        if current is None or current.blob != entry.blob or current.body != entry.body:
+            return None
+        return self._show(Entry(refreshed(current, meta, head), entry.digest))
+
+    def remove(self, digest: bytes) -> None:
+        """Remove an entry; no process finds it any more when this returns."""
+        self._change(digest, None)
+
+    def touch(self, digest: bytes) -> None:
+        """Note that an entry was used; written at most once a minute."""
+        minute = minute_of(self._clock())
+        touched = self._touched
+        if minute != self._touch_minute:
+            self._touch_minute = minute
+            touched.clear()
+        if digest not in touched and len(touched) < _MOST_TOUCHED:
+            touched.add(digest)
+            self._commits.touch(digest, minute)
+
+    def _show(self, entry: Entry) -> Entry | None:
+        if self._closed:
+            return None
+        if self._commits.memory > _MOST_PENDING:
+            self._trouble("the disk is too slow for what is to be stored")
+            return None
+        self._change(entry.digest, entry)
+        return entry
+
+    def _change(self, digest: bytes, entry: Entry | None) -> None:
+        ident = None
+        recent = self._place.recent
+        if recent is not None:
+            try:
+                ident = recent.put(digest, b"" if entry is None else entry.raw)
+            except lmdb.Error as error:
+                self._trouble(f"other workers see a change late: {plain(error)}")
+        self._queue(Row(digest, entry, minute_of(self._clock()), ident))
+
+    def _queue(self, row: Row) -> None:
+        with self._committing.lock:
+            self._pending[row.digest] = row
+        replaced = self._commits.add(row)
+        if replaced is None:
+            return
+        if replaced.entry is not None and replaced.entry.blob is not None:
+            self._committing.orphans.append((row.digest, replaced.entry.blob))
+        if row.ident is None and replaced.ident is not None:
+            self._committing.stale.append((row.digest, replaced.ident))
+
+    # Bodies
+
+    def create_body(self, digest: bytes, expected: int | None = None) -> BodyWriter:
+        """Begin a body that gets a file. expected: its size where known. Never raises."""
+        bodies = self._place.bodies
+        return BodyWriter(
+            self, bodies, self._threads, digest, bodies.new_id(), self._block_shift, expected
+        )
+
+    def shelve(
+        self,
+        body: WrittenBody,
+        key: bytes,
+        meta: StoredResponse,
+        head: bytes,
+        tags: Iterable[bytes],
+    ) -> Entry | None:
+        """Store the entry of a body that has been written (`bodies.Shelf`)."""
+        record = encode(
+            meta,
+            head,
+            key,
+            blob=body.blob,
+            size=body.size,
+            tags=tags,
+            blocks=pack_checksums(body.checksums),
+            block_shift=body.block_shift,
+            era=self._place.era,
+        )
+        entry = self._show(Entry(record, body.digest))
+        if entry is not None:
+            self._open_files.add(body.blob, body.file.hold())
+        return entry
+
+    def writing_failed(self, error: BaseException) -> None:
+        """Make room where that is what a body lacked (`bodies.Shelf`)."""
+        self._trouble(f"a body could not be stored: {plain(error)}")
+        if isinstance(error, OSError) and _out_of_descriptors(error):
+            self._open_files.shrink(self._most_open_files // 4)
+        elif is_no_room(error):
+            self._commits.run(lambda: self._committing.make_room(_ROOM_FOR_BODY))
+
+    def open_body(self, entry: Entry) -> BodyFile | None:
+        """Return the entry's body file, held for the caller, when it is open already."""
+        return None if entry.blob is None else self._open_files.get(entry.blob)
+
+    def open_body_later(self, entry: Entry) -> Deferred[BodyFile | None]:
+        """Open the entry's body file in a thread.
+
+        None: it is not there, or damaged (the entry has been removed then), or cannot be
+        opened now. Whoever gets None looks the entry up anew: it may have been replaced.
+        """
+        blob = entry.blob
+        if blob is None:
+            return succeed(None)
+        place = self._place
+
+        def open_it() -> int:
+            fd = place.bodies.open(entry.digest, blob, entry.size)
+            if entry.era != place.era and not has_checksums(
+                fd, entry.size, entry.block_shift, entry.checksums
+            ):
+                os.close(fd)
+                raise BodyFileGoneError
+            return fd
+
+        def opened(fd: int) -> BodyFile:
+            file = self._open_files.get(blob)
+            if file is not None:
+                os.close(fd)  # somebody else was faster
+                return file
+            file = BodyFile(fd, entry.size, self._threads)
+            self._open_files.add(blob, file.hold())
+            if entry.era != place.era:
+                self._trust(entry)
+            return file
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            if isinstance(error, BodyFileGoneError):
+                current = self.get(entry.digest, entry.key)
+                if current is not None and current.blob == blob:
+                    self.remove(entry.digest)
+                return
+            if error is not None:
+                self._trouble(f"a body could not be opened: {plain(error)}")
+            if _out_of_descriptors(error):
+                self._open_files.shrink(self._most_open_files // 4)
+
+        opening: Deferred[int] = self._threads(open_it)
+        return opening.addCallbacks(opened, failed)
+
+    def _trust(self, entry: Entry) -> None:
+        """The body has been verified: not again until the next unclean stop."""
+        current = self.get(entry.digest, entry.key)
+        if current is not None and current.blob == entry.blob:
+            self._show(Entry(restamped(current.raw, self._place.era), entry.digest))
+
+    # Room
+
+    def keep_within(self, limits: Limits) -> Deferred[int]:
+        """Remove what `limits` wants removed, in small steps; fires with how many went."""
+        done: Deferred[int] = Deferred()
+        if self._closed:
+            return succeed(0)
+
+        def finished(entries: int) -> None:
+            self._reactor.callFromThread(done.callback, entries)
+
+        self._commits.run(lambda: self._committing.sweep(limits, finished))
+        return done
+
+    def release_deleted(self) -> None:
+        """Close body files that were deleted, to give the disk its room back."""
+        self._open_files.sweep()
+
+    def stats(self) -> Stats:
+        """Return what the store holds and does."""
+        index = self._place.index
+        try:
+            totals = index.totals()
+        except (lmdb.Error, IndexClosedError):
+            totals = Totals(0, 0)
+        map_size, map_used = index.space()
+        return Stats(
+            entries=totals.entries,
+            size=totals.size,
+            pending=len(self._pending),
+            pending_size=self._commits.memory,
+            commits=self._committing.done,
+            dropped=self._committing.dropped,
+            open_files=len(self._open_files),
+            map_size=map_size,
+            map_used=map_used,
+            era=self._place.era,
+        )
+
+    def _trouble(self, reason: str) -> None:
+        """Report from whichever thread."""
+        if self._on_trouble is not None:
+            self._reactor.callFromThread(self._on_trouble, reason)
+
+
+def _out_of_descriptors(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
