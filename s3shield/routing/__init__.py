@@ -1,10 +1,10 @@
-"""Which location answers a request, and under which key: nginx's matching. Pure."""
+"""Chooses where a request goes: server, location, rewritten path, query, cache key. Pure."""
 
-from __future__ import annotations
-
-from .match import LocationMatcher, MatchKind, Pattern, Rewrite, ServerMatcher
+from .match import LocationMatcher, MatchKind, Pattern, ServerMatcher
+from .query import QueryPolicy, parse_query
+from .rewrite import Rewrite, Rewritten, rewrite
 from .table import Place, Route, RoutingTable
-from .target import BadTargetError, QueryPolicy, decode_path, parse_query
+from .target import BadTargetError, Target, decode_path, has_dot_segments, parse_target
 
 __all__ = [
     "BadTargetError",
@@ -14,9 +14,14 @@ __all__ = [
     "Place",
     "QueryPolicy",
     "Rewrite",
+    "Rewritten",
     "Route",
     "RoutingTable",
     "ServerMatcher",
+    "Target",
     "decode_path",
+    "has_dot_segments",
     "parse_query",
+    "parse_target",
+    "rewrite",
 ]

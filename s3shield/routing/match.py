@@ -1,8 +1,4 @@
-"""nginx's choice of a location, and the rewriting of a path. Pure.
-
-nginx, `location`: exact, then the longest prefix unless it is `^~`, then regular
-expressions in order of appearance, then that longest prefix. Matched on the decoded path.
-"""
+"""nginx's choice of a server by name and of a location by path."""
 
 from __future__ import annotations
 
@@ -13,168 +9,156 @@ from typing import Final
 
 import attrs
 
-__all__ = ["LocationMatcher", "MatchKind", "Pattern", "Rewrite", "ServerMatcher"]
+__all__ = ["LocationMatcher", "MatchKind", "Pattern", "ServerMatcher"]
+
+_MARKS: Final = ("^~", "~*", "~", "=")
 
 
 class MatchKind(enum.Enum):
-    """How a pattern matches; the value is nginx's modifier."""
+    """What stands before a location's pattern."""
 
     EXACT = "="
-    PREFIX_FIRST = "^~"
     PREFIX = ""
+    PREFIX_FIRST = "^~"
     REGEX = "~"
     REGEX_NOCASE = "~*"
 
 
-_REGEX: Final = frozenset({MatchKind.REGEX, MatchKind.REGEX_NOCASE})
-
-
 @attrs.frozen
 class Pattern:
-    """The pattern of a `[location:...]`. text: str, without the modifier."""
+    """What follows `location:`. kind: MatchKind. text: str, a path or a regex."""
 
     kind: MatchKind
     text: str
 
+    def __attrs_post_init__(self) -> None:
+        if not self.text:
+            raise ValueError("a location needs a path or a regex")
+        if self.is_regex:
+            try:
+                self.compiled()
+            except (re.error, OverflowError, RecursionError) as why:
+                raise ValueError(f"the regex does not compile: {why}") from None
+        elif not self.text.startswith("/"):
+            raise ValueError("the path of a location begins with /")
+
     @classmethod
     def parse(cls, text: str) -> Pattern:
-        """Parse `/prefix`, `= /exact`, `^~ /prefix`, `~ regex` or `~* regex`.
+        """Read `/prefix`, `= /exact`, `^~ /prefix`, `~ regex` or `~* regex`.
 
-        Raises ValueError for anything else, a regex that does not compile included.
+        Raises ValueError for a path that does not begin with `/` or a bad regex.
         """
-        modifier, _, rest = text.strip().partition(" ")
-        kinds = {kind.value: kind for kind in MatchKind if kind.value}
-        kind = kinds.get(modifier, MatchKind.PREFIX)
-        pattern = text.strip() if kind is MatchKind.PREFIX else rest.strip()
-        if kind in _REGEX:
-            if not pattern:
-                raise ValueError(f"there is no regular expression after {modifier!r}")
-            try:
-                re.compile(pattern.encode("utf-8"))
-            except re.error as error:
-                raise ValueError(f"the regular expression does not compile: {error}") from None
-        elif not pattern.startswith("/"):
-            raise ValueError(f"a location begins with a slash or one of = ^~ ~ ~*, not {text!r}")
-        return cls(kind, pattern)
+        text = text.strip()
+        for mark in _MARKS:
+            if text.startswith(mark):
+                return cls(MatchKind(mark), text[len(mark) :].strip())
+        return cls(MatchKind.PREFIX, text)
 
-    def __str__(self) -> str:
-        return f"{self.kind.value} {self.text}".strip()
+    @property
+    def is_regex(self) -> bool:
+        """Whether the text is a regex."""
+        return self.kind in (MatchKind.REGEX, MatchKind.REGEX_NOCASE)
 
     def compiled(self) -> re.Pattern[bytes]:
-        """Return the regular expression of a regex pattern."""
+        """Return the regex over decoded paths, to be searched for."""
         flags = re.IGNORECASE if self.kind is MatchKind.REGEX_NOCASE else 0
-        return re.compile(self.text.encode("utf-8"), flags)
+        return re.compile(self.encoded, flags)
+
+    @property
+    def encoded(self) -> bytes:
+        """The text as bytes, to compare with decoded paths."""
+        return self.text.encode("utf-8", "surrogateescape")
+
+    @property
+    def same(self) -> tuple[str, str]:
+        """Equal for patterns that cannot stand beside one another."""
+        prefix = self.kind in (MatchKind.PREFIX, MatchKind.PREFIX_FIRST)
+        return ("" if prefix else self.kind.value, self.text)
+
+    def __str__(self) -> str:
+        """As in the configuration."""
+        return f"{self.kind.value} {self.text}".lstrip()
 
 
 class LocationMatcher:
-    """Chooses among the locations of one server.
+    """Finds the location of a path among `patterns`, as nginx's ngx_http_core_find_location.
 
-    patterns: (pattern, number) in order of appearance; the number is what `find` returns.
+    An exact match ends the search; else the longest prefix is remembered, and ends it
+    when marked `^~`; else the first regex that matches, in order; else that prefix.
     """
-
-    __slots__ = ("_exact", "_prefixes", "_regexes")
 
     def __init__(self, patterns: Iterable[tuple[Pattern, int]]) -> None:
         self._exact: dict[bytes, int] = {}
-        prefixes: list[tuple[bytes, bool, int]] = []
-        self._regexes: list[tuple[re.Pattern[bytes], int]] = []
-        for pattern, number in patterns:
-            text = pattern.text.encode("utf-8")
-            if pattern.kind is MatchKind.EXACT:
-                self._exact.setdefault(text, number)
-            elif pattern.kind in _REGEX:
-                self._regexes.append((pattern.compiled(), number))
+        self._prefixes: dict[bytes, tuple[int, bool]] = {}
+        regexes = []
+        for pattern, index in patterns:
+            if pattern.is_regex:
+                regexes.append((pattern.compiled().search, index))
+            elif pattern.kind is MatchKind.EXACT:
+                self._exact.setdefault(pattern.encoded, index)
             else:
-                prefixes.append((text, pattern.kind is MatchKind.PREFIX_FIRST, number))
-        self._prefixes = sorted(prefixes, key=lambda p: len(p[0]), reverse=True)
+                final = pattern.kind is MatchKind.PREFIX_FIRST
+                self._prefixes.setdefault(pattern.encoded, (index, final))
+        self._regexes = tuple(regexes)
+        self._lengths = tuple(sorted({len(prefix) for prefix in self._prefixes}, reverse=True))
 
     def find(self, path: bytes) -> int | None:
-        """Return the number of the location that answers a decoded path, or None."""
-        number = self._exact.get(path)
-        if number is not None:
-            return number
-        best: int | None = None
-        for text, first, number in self._prefixes:
-            if path.startswith(text):
-                if first:
-                    return number
-                best = number
+        """Return the index that came with the pattern of a decoded path, or None."""
+        index = self._exact.get(path)
+        if index is not None:
+            return index
+        for length in self._lengths:
+            found = self._prefixes.get(path[:length])
+            if found is not None:
+                index, final = found
+                if final:
+                    return index
                 break
-        for regex, number in self._regexes:
-            if regex.search(path):
-                return number
-        return best
+        for search, regex_index in self._regexes:
+            if search(path):
+                return regex_index
+        return index
 
 
 class ServerMatcher:
-    """Chooses a virtual host by name: exact, then the longest `*.suffix`, else the default.
+    """Finds a virtual host by name: exact, longest `*.wildcard`, then the default.
 
-    names: (server_name as in nginx, number). default: number for all other names, or None.
+    servers: (names, index) in order. The default is the first without names, or whose
+    names hold `_`; without one the first of all (nginx, `server_name`, `default_server`).
     """
 
-    __slots__ = ("_default", "_exact", "_wild")
-
-    def __init__(self, names: Iterable[tuple[str, int]], default: int | None) -> None:
-        self._default = default
+    def __init__(self, servers: Iterable[tuple[Iterable[str], int]]) -> None:
         self._exact: dict[bytes, int] = {}
-        wild: dict[bytes, int] = {}
-        for name, number in names:
-            text = name.lower().encode("idna") if not name.startswith("*") else b""
-            if name.startswith("*."):
-                wild.setdefault(name[1:].lower().encode("ascii"), number)
-            else:
-                self._exact.setdefault(text, number)
-        self._wild = sorted(wild.items(), key=lambda item: len(item[0]), reverse=True)
+        self._wild: dict[bytes, int] = {}
+        default: int | None = None
+        first: int | None = None
+        for names, index in servers:
+            listed = tuple(names)
+            first = index if first is None else first
+            if default is None and (not listed or "_" in listed):
+                default = index
+            for name in listed:
+                lower = name.lower().encode("utf-8")
+                if lower.startswith(b"*."):
+                    self._wild.setdefault(lower[1:], index)
+                else:
+                    self._exact.setdefault(lower, index)
+        self._default = first if default is None else default
 
     def find(self, host: bytes) -> int | None:
-        """Return the number of the server for a lower-case host without port, or None."""
-        host = host.rstrip(b".")
-        number = self._exact.get(host)
-        if number is not None:
-            return number
-        for suffix, number in self._wild:
-            if host.endswith(suffix) and len(host) > len(suffix):
-                return number
+        """Return the index of the server of a lower-case host without port.
+
+        None only when there are no servers at all.
+        """
+        host = host.removesuffix(b".")
+        index = self._exact.get(host)
+        if index is not None:
+            return index
+        if self._wild:
+            dot = host.find(b".", 1)  # `*` stands for at least one character
+            while dot >= 0:
+                index = self._wild.get(host[dot:])
+                if index is not None:
+                    return index
+                dot = host.find(b".", dot + 1)
         return self._default
-
-
-_REFERENCE: Final = re.compile(rb"\$(\d)")
-
-
-@attrs.frozen
-class Rewrite:
-    """One `rewrite = REGEX REPLACEMENT [last|break]` line, applied to a decoded path.
-
-    Lines are applied in order, each to what the one before made; `last` and `break` end
-    the run when they matched. `$1`..`$9` stand for groups; a `?` begins a new query.
-    """
-
-    regex: re.Pattern[bytes] = attrs.field(eq=lambda regex: regex.pattern)
-    replacement: bytes
-    stops: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Rewrite:
-        """Parse a line. Raises ValueError, in words for the operator."""
-        parts = text.split()
-        if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("last", "break")):
-            raise ValueError("a rewrite is: REGEX REPLACEMENT, then nothing, last or break")
-        try:
-            regex = re.compile(parts[0].encode("utf-8"))
-        except re.error as error:
-            raise ValueError(f"the regular expression does not compile: {error}") from None
-        replacement = parts[1].encode("utf-8")
-        if not replacement.startswith((b"/", b"$")):
-            raise ValueError("the replacement of a rewrite begins with a slash")
-        for reference in _REFERENCE.findall(replacement):
-            if int(reference) > regex.groups:
-                number = reference.decode()
-                raise ValueError(f"${number} has no group {number} in the regular expression")
-        return cls(regex, replacement, len(parts) == 3)
-
-    def apply(self, path: bytes) -> bytes | None:
-        """Return the rewritten path, query and all, or None when it does not match."""
-        found = self.regex.search(path)
-        if found is None:
-            return None
-        return _REFERENCE.sub(lambda ref: found[int(ref[1])] or b"", self.replacement)

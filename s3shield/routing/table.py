@@ -1,4 +1,4 @@
-"""From a request to a location and a cache key: one pure function of the configuration."""
+"""From a request to its location, its key at the origin and its key in the cache."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import attrs
 from s3shield.policy import Request
 from s3shield.signing import Query, encode_key, encode_query
 
-from .match import LocationMatcher, Pattern, Rewrite, ServerMatcher
-from .target import QueryPolicy, decode_path, split_absolute
+from .match import LocationMatcher, Pattern, ServerMatcher
+from .query import QueryPolicy
+from .rewrite import Rewrite, rewrite
+from .target import BadTargetError, check_dots, decode_path, parse_target
 
 __all__ = ["Place", "Route", "RoutingTable"]
 
@@ -38,8 +40,11 @@ class Route:
     """Where a request goes.
 
     number: of the location. key: bytes, the decoded and rewritten path with its leading
-    slash. query: decoded pairs for a bucket. target: bytes, what a plain origin is asked
-    for. key_text: bytes, the cache key, `origin|/encoded/path|query`. digest: bytes, 16.
+    slash. query: decoded pairs that go to a bucket; empty for a plain origin. target:
+    bytes, what a plain origin is asked for: as received unless a rewrite applied or
+    parameters were removed (a bucket's is the signer's to make). key_text: bytes, what
+    the cache entry is called, `origin|/encoded/path|query`. digest: 16 bytes, BLAKE2b of
+    key_text.
     """
 
     number: int
@@ -51,82 +56,97 @@ class Route:
 
 
 class RoutingTable:
-    """All locations of all servers.
+    """All locations of the servers of one listening socket.
 
-    servers: (name, its server_names) in order; the first one without names, or else the
-    first, takes the other names. places: the locations in order of appearance.
+    servers: (name, its server_names) in order; the first without names, or with `_`
+    among them, or else the first, takes all other names; none at all is one server that
+    takes every name. places: the locations in order of appearance. A location of one
+    server goes before an equal one of all servers.
     """
 
     def __init__(
         self, servers: Sequence[tuple[str, Sequence[str]]], places: Sequence[Place]
     ) -> None:
-        self._places = places
-        default = None
-        if servers:
-            nameless = [number for number, (_, names) in enumerate(servers) if not names]
-            default = nameless[0] if nameless else 0
-        self._servers = ServerMatcher(
-            [(name, number) for number, (_, names) in enumerate(servers) for name in names],
-            default,
-        )
-        names: list[str | None] = [name for name, _ in servers] or [None]
-        self._matchers = [
-            LocationMatcher(
-                (place.pattern, number)
-                for number, place in enumerate(places)
-                if place.server in (None, server)
-            )
-            for server in names
+        self._places = tuple(places)
+        self._origins = tuple([place.origin.encode("utf-8") + b"|" for place in places])
+        self._servers = ServerMatcher((names, at) for at, (_, names) in enumerate(servers))
+        self._matchers = tuple([self._matcher(name) for name, _ in servers])
+        self._only = None if servers else self._matcher(None)
+
+    def _matcher(self, server: str | None) -> LocationMatcher:
+        mine = [
+            (at, place)
+            for at, place in enumerate(self._places)
+            if place.server is None or place.server == server
         ]
+        special = {place.pattern.same for _, place in mine if place.server is not None}
+        return LocationMatcher(
+            (place.pattern, at)
+            for at, place in mine
+            if place.server is not None or place.pattern.same not in special
+        )
+
+    def server(self, host: bytes) -> int | None:
+        """Return the index of the server that takes a lower-case host, None without any."""
+        return self._servers.find(host)
 
     def route(self, request: Request) -> Route | None:
         """Return where `request` goes, or None when no location takes it (404).
 
         Raises BadTargetError (400).
         """
-        path, query, host = request.path, request.query, request.host
-        if not path.startswith(b"/"):
-            authority, rest = split_absolute(request.target)
-            path, mark, after = rest.partition(b"?")
-            query = after if mark else None
-            host = (authority or b"").rpartition(b":")[0] or authority or b""
-        server = self._servers.find(host.lower())
-        decoded = decode_path(path, literal_dots=True)
-        number = self._matchers[server or 0].find(decoded)
+        if request.path.startswith(b"/"):
+            return self.find(request.host, request.path, request.query)
+        target = parse_target(request.target)
+        return self.find(
+            request.host if target.host is None else target.host, target.path, target.query
+        )
+
+    def find(self, host: bytes, path: bytes, query: bytes | None) -> Route | None:
+        """Route a host without port, an undecoded path and a raw query.
+
+        None when no location takes it; `*` is nobody's. Raises BadTargetError.
+        """
+        if path == b"*":
+            return None
+        decoded = decode_path(path)
+        index = self._servers.find(host.lower())
+        matcher = self._only if index is None else self._matchers[index]
+        assert matcher is not None  # without servers there is the one for all names
+        number = matcher.find(decoded)
         if number is None:
             return None
         place = self._places[number]
-        if not place.bucket:
-            decode_path(path, literal_dots=False)
-        rewritten = self._rewrite(place, decoded)
-        key = decoded
-        if rewritten is not None:
-            key, mark, after = rewritten.partition(b"?")
-            if not key.startswith(b"/"):
-                key = b"/" + key
-            if mark:
-                query = after
-            decode_path(encode_key(key), literal_dots=place.bucket)
+        check_dots(decoded, allowed=place.bucket)
+        done = rewrite(decoded, place.rewrites)
+        if done.changed:
+            # A prefix may have gone that kept the dots below the root.
+            check_dots(done.path, allowed=place.bucket)
+            if b"\0" in done.path:
+                raise BadTargetError("NUL in the target")
+        raw = query if done.keep_query else None
         if place.bucket:
-            pairs = place.query.pairs(query)
-            path = encode_key(key)
-            asked = encode_query(pairs) if pairs else b""
+            pairs = done.query + place.query.apply(raw)
+            target = encoded = encode_key(done.path)
+            key_query = encode_query(pairs)
+            if key_query:
+                target = b"%b?%b" % (encoded, key_query)
         else:
             pairs = ()
-            path = path if rewritten is None else encode_key(key)
-            asked = place.query.raw(query) or b""
-        target = b"%b?%b" % (path, asked) if asked else path
-        key_text = b"%b|%b|%b" % (place.origin.encode("utf-8"), path, asked)
+            encoded = encode_key(done.path) if done.changed else path
+            sent = _joined(encode_query(done.query), place.query.apply_raw(raw))
+            target = encoded if sent is None else b"%b?%b" % (encoded, sent)
+            encoded = encoded.replace(b"|", b"%7C")
+            key_query = b"" if sent is None else sent
+            if sent is not None and sent[:1] in (b"", b"?"):
+                key_query = b"?" + sent  # `/a?` is another resource than `/a`
+        key_text = b"%b%b|%b" % (self._origins[number], encoded, key_query)
         digest = hashlib.blake2b(key_text, digest_size=16).digest()
-        return Route(number, key, pairs, target, key_text, digest)
+        return Route(number, done.path, pairs, target, key_text, digest)
 
-    @staticmethod
-    def _rewrite(place: Place, path: bytes) -> bytes | None:
-        result: bytes | None = None
-        for rewrite in place.rewrites:
-            made = rewrite.apply(path if result is None else result)
-            if made is not None:
-                result = made
-                if rewrite.stops:
-                    break
-        return result
+
+def _joined(ours: bytes, theirs: bytes | None) -> bytes | None:
+    """Put the parameters that a rewrite set before the client's."""
+    if not ours:
+        return theirs
+    return b"%b&%b" % (ours, theirs) if theirs else ours

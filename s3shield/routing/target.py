@@ -1,119 +1,106 @@
-"""Request targets: one decoding, dot segments, and which query goes on. Pure.
-
-RFC 9112 section 3.2 (forms of a target), RFC 3986 section 2.1 (percent-encoding).
-"""
+"""Request targets: from what a client sent to decoded paths, once (RFC 9112 section 3.2)."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from s3shield.signing import Query, without_presign
-
-__all__ = ["BadTargetError", "QueryPolicy", "decode_path", "parse_query", "split_absolute"]
+__all__ = ["BadTargetError", "Target", "decode_path", "has_dot_segments", "parse_target"]
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_CONTROL: Final = re.compile(rb"[\x00-\x20\x7f]")
-_ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+# Controls, space, DEL and `#` cannot stand in a target; bytes over 0x7f are let through.
+_UNFIT: Final = re.compile(rb"[\x00-\x20\x7f#]")
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
+_AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::[0-9]*)?")
+_BYTES: Final = {b"%02X" % i: bytes((i,)) for i in range(256)}
 
 
 class BadTargetError(ValueError):
-    """The request target is not one that can be answered: 400."""
-
-
-def split_absolute(target: bytes) -> tuple[bytes | None, bytes]:
-    """Return (authority, origin-form) of an absolute-form target; (None, target) of others.
-
-    The authority replaces Host (RFC 9112 section 3.2.2).
-    """
-    if target.startswith(b"/"):
-        return None, target
-    found = _ABSOLUTE.fullmatch(target)
-    if found is None:
-        raise BadTargetError("the target is neither a path nor a URL")
-    rest = found[2] or b"/"
-    return found[1], rest if rest.startswith(b"/") else b"/" + rest
-
-
-def decode_path(path: bytes, *, literal_dots: bool) -> bytes:
-    """Return `path` with its percent-escapes decoded once; `//` stays `//`.
-
-    literal_dots: dot segments are part of the key (a bucket's), as long as they do not
-    climb above the root; False: they are refused, since what a plain origin makes of
-    them is not known. Raises BadTargetError for these, for a bad escape and for NUL.
-    """
-    if not path.startswith(b"/"):
-        raise BadTargetError("the path does not begin with a slash")
-    if b"%" in path:
-        if _BAD_ESCAPE.search(path):
-            raise BadTargetError("a percent sign is not followed by two hex digits")
-        decoded = unquote_to_bytes(path)
-    else:
-        decoded = path
-    if b"\0" in decoded:
-        raise BadTargetError("the path holds a NUL")
-    if b"/." in decoded:
-        _check_dots(decoded, literal_dots=literal_dots)
-    return decoded
-
-
-def _check_dots(path: bytes, *, literal_dots: bool) -> None:
-    depth = 0
-    for segment in path[1:].split(b"/"):
-        if segment == b"..":
-            depth -= 1
-        elif segment != b".":
-            depth += 1
-            continue
-        if not literal_dots:
-            raise BadTargetError("the path holds a dot segment")
-        if depth < 0:
-            raise BadTargetError("the path climbs above the root")
-
-
-def parse_query(query: bytes) -> Query:
-    """Return the decoded (name, value or None) pairs of a query; `+` stays a plus."""
-    if _BAD_ESCAPE.search(query):
-        raise BadTargetError("a percent sign is not followed by two hex digits")
-    if _CONTROL.search(unquote_to_bytes(query).replace(b" ", b"")):
-        raise BadTargetError("the query holds a control character")
-    pairs: list[tuple[bytes, bytes | None]] = []
-    for part in query.split(b"&"):
-        if part:
-            name, equals, value = part.partition(b"=")
-            decoded = unquote_to_bytes(value) if equals else None
-            pairs.append((unquote_to_bytes(name), decoded))
-    return tuple(pairs)
+    """A request target that must not be forwarded; its text is safe to send back."""
 
 
 @attrs.frozen
-class QueryPolicy:
-    """`query = drop | pass | allow NAME...`: what of a query is sent on, and in the key.
+class Target:
+    """The parts of a request target.
 
-    allowed: None passes everything; else the names that pass, none of them for `drop`.
+    host: bytes, lower-case without port, of an absolute-form target, else None. path:
+    bytes, undecoded, begins with `/`, or `*`. query: bytes after `?`, or None.
     """
 
-    allowed: frozenset[bytes] | None = frozenset()
+    host: bytes | None
+    path: bytes
+    query: bytes | None
 
-    def pairs(self, query: bytes | None) -> Query:
-        """Return what a bucket is sent: decoded pairs, presign parameters removed."""
-        if not query or self.allowed == frozenset():
-            return ()
-        pairs = without_presign(parse_query(query))
-        if self.allowed is None:
-            return pairs
-        return tuple(pair for pair in pairs if pair[0] in self.allowed)
 
-    def raw(self, query: bytes | None) -> bytes | None:
-        """Return what a plain origin is sent: the query as received, or what is allowed."""
-        if query is None or self.allowed is None:
-            return query
-        parts = [
-            part
-            for part in query.split(b"&")
-            if unquote_to_bytes(part.partition(b"=")[0]) in self.allowed
-        ]
-        return b"&".join(parts) or None
+def parse_target(target: bytes) -> Target:
+    """Take an origin-form, absolute-form or asterisk-form target apart.
+
+    Raises BadTargetError for authority-form, user information, and what is none of these.
+    """
+    host = None
+    if target == b"*":
+        return Target(None, target, None)
+    if not target.startswith(b"/"):
+        found = _ABSOLUTE.fullmatch(target)
+        authority = _AUTHORITY.fullmatch(found[1]) if found else None
+        if found is None or authority is None:
+            raise BadTargetError("the target is neither a path nor an http URL")
+        host = authority[1].lower()
+        target = found[2]
+        if not target.startswith(b"/"):
+            target = b"/" + target
+    path, mark, query = target.partition(b"?")
+    return Target(host, path, query if mark else None)
+
+
+def unescape(text: bytes) -> bytes:
+    """Decode percent-escapes. Raises BadTargetError for a bad one and for NUL."""
+    if b"%" in text:
+        if _BAD_ESCAPE.search(text):
+            raise BadTargetError("bad percent-escape")
+        text = _ESCAPE.sub(lambda match: _BYTES[match[1].upper()], text)
+    if b"\0" in text:
+        raise BadTargetError("NUL in the target")
+    return text
+
+
+def decode_path(path: bytes, *, dot_segments: bool = True) -> bytes:
+    """Decode an undecoded absolute path, once; nothing is merged or normalised.
+
+    dot_segments: let `.` and `..` be literal parts of the path (keys of a bucket).
+    Raises BadTargetError for a path that is not absolute, a bad escape, NUL, a character
+    that cannot stand in a target, and `..` that climbs above the root (also encoded);
+    with dot_segments False for any dot segment.
+    """
+    if not path.startswith(b"/"):
+        raise BadTargetError("the path is not absolute")
+    if _UNFIT.search(path):
+        raise BadTargetError("a character that cannot stand in a target")
+    decoded = unescape(path)
+    check_dots(decoded, allowed=dot_segments)
+    return decoded
+
+
+def check_dots(path: bytes, *, allowed: bool) -> None:
+    """Raise BadTargetError when a decoded `path` climbs above the root, or has dots at all."""
+    if b"/." not in path or not has_dot_segments(path):
+        return
+    if not allowed:
+        raise BadTargetError("dot segments in the path")
+    depth = 0
+    for segment in path.split(b"/")[1:]:
+        if segment == b"..":
+            depth -= 1
+            if depth < 0:
+                raise BadTargetError("the path climbs above the root")
+        elif segment not in (b"", b"."):
+            # An empty segment gives no depth: whoever merges slashes must not climb either.
+            depth += 1
+
+
+def has_dot_segments(path: bytes) -> bool:
+    """Tell whether a decoded path has a `.` or `..` segment (RFC 3986 section 3.3)."""
+    return any(segment in (b".", b"..") for segment in path.split(b"/"))
