@@ -2,7 +2,8 @@
 
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.error_log import LEVELS, ErrorLog
-from s3shield.ops.log_format import LogRecord, compile_format
+from s3shield.ops.log_format import compile_format
+from s3shield.ops.log_variables import LogRecord
 
 __all__ = [
     "LEVELS",

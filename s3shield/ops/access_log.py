@@ -13,10 +13,10 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from s3shield.ops.log_format import Format, LogRecord, compile_format
+from s3shield.ops.log_format import Format, compile_format
 from s3shield.ops.log_target import Target, open_target
-from s3shield.policy.message import Request
-from s3shield.policy.status import CacheStatus
+from s3shield.ops.log_variables import LogRecord
+from s3shield.policy import CacheStatus, Request
 
 __all__ = ["AccessLog"]
 

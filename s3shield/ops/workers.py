@@ -25,6 +25,7 @@ from twisted.internet.interfaces import (
     IReactorProcess,
     IReactorTime,
 )
+from twisted.internet.process import reapAllProcesses
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -49,6 +50,7 @@ EXIT_CANNOT_START: Final = 3
 _BACKOFF_FIRST: Final = 0.1
 _BACKOFF_MOST: Final = 10.0
 _HEALTHY_SECONDS: Final = 60.0
+_REAP_SECONDS: Final = 0.02
 _KILL_GRACE: Final = 3.0
 """Seconds past the drain's end after which a worker is killed."""
 
@@ -95,6 +97,7 @@ class _Worker(ProcessProtocol):
         self.slot = slot
         self.started = started
         self.ready = False
+        self.gone = False
         self.pid = 0
         self._report = b""
 
@@ -106,6 +109,11 @@ class _Worker(ProcessProtocol):
         if self._report == b"ready\n" and not self.ready:
             self.ready = True
             self._owner.worker_ready(self)
+
+    def childConnectionLost(self, childFD: int) -> None:
+        if childFD == REPORT_FD:
+            self.gone = True
+            self._owner.reap_later()
 
     @property
     def failure(self) -> str | None:
@@ -156,6 +164,7 @@ class Workers:
         self._started: Deferred[None] | None = None
         self._stopped: Deferred[None] | None = None
         self._kill: IDelayedCall | None = None
+        self._reap: IDelayedCall | None = None
         self.restarts = 0
         """Workers started in place of dead ones."""
 
@@ -190,6 +199,22 @@ class Workers:
         if self._started is not None and all(s.worker and s.worker.ready for s in self._slots):
             started, self._started = self._started, None
             started.callback(None)
+
+    def _reap_now(self) -> None:
+        """Collect dead workers.
+
+        Twisted learns of a dead child by a wakeup descriptor for SIGCHLD, which uvloop takes
+        away from it. The pipe closes a moment before the process can be collected.
+        """
+        self._reap = None
+        reapAllProcesses()
+        if any(worker.gone for worker in self._running()):
+            self.reap_later()
+
+    def reap_later(self) -> None:
+        """Collect a worker that let go of its pipe, in a moment."""
+        if self._reap is None:
+            self._reap = self._reactor.callLater(_REAP_SECONDS, self._reap_now)
 
     def worker_ended(self, worker: _Worker, reason: Failure) -> None:
         """Note that a worker is gone; start another unless all are to stop."""
@@ -265,6 +290,9 @@ class Workers:
         if self._kill is not None:
             self._kill.cancel()
             self._kill = None
+        if self._reap is not None:
+            self._reap.cancel()
+            self._reap = None
         self._stopped.callback(None)
 
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.log_target import FileTarget, StreamTarget, SyslogTarget
-from s3shield.policy.message import Request
+from s3shield.policy import Request
 from tests.ops.test_log_format import record
 
 

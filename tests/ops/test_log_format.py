@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.ops.log_format import COMBINED, LogRecord, compile_format
-from s3shield.policy.message import Request
-from s3shield.policy.status import CacheStatus, NoStoreReason
+from s3shield.ops.log_format import COMBINED, compile_format
+from s3shield.ops.log_variables import LogRecord
+from s3shield.policy import CacheStatus, NoStoreReason, Request
 
 WALL = 1795500000.25  # 2026-11-24T06:00:00.25Z
 
