@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
 
-from .reading import Piece, Reader, SourceState
+from .reading import Piece, Reader, SourceState, read_file
 
 if TYPE_CHECKING:
     from s3shield.store import BodyFile, BodyWriter
@@ -166,8 +166,7 @@ class Fill:
         readable = self.writer.written - position
         if file is None or readable <= 0:
             return b""
-        size = min(size, readable)
-        return file.read_now(position, size) or file.read(position, size)
+        return read_file(file, position, min(size, readable))
 
     def left(self, reader: Reader) -> None:
         """One reader fewer: what only it needed can go."""

@@ -317,7 +317,8 @@ class Flight:
             self._response_time,
             location.policy,
         )
-        fresh = store.freshen(entry, meta, serialize_head(merged))
+        # None: somebody has replaced it; what we have was right a moment ago.
+        fresh = store.freshen(entry, meta, serialize_head(merged)) or entry
         if meta.flags & EntryFlag.WITHDRAWN:
             store.remove(entry.digest)
         for number, transaction in enumerate(self._waiting):

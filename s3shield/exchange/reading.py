@@ -18,7 +18,7 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from s3shield.wire import Downstream
 
-__all__ = ["CHUNK", "Piece", "Reader", "Source", "SourceState", "StoredSource"]
+__all__ = ["CHUNK", "Piece", "Reader", "Source", "SourceState", "StoredSource", "read_file"]
 
 CHUNK = 256 * 1024
 """Bytes moved per step; measured as the best with uvloop's transports."""
@@ -66,6 +66,12 @@ class StoredFile(Protocol):
     def close(self) -> None: ...
 
 
+def read_file(file: StoredFile, position: int, size: int) -> Piece | Deferred[bytes]:
+    """From the page cache now, from the disk later."""
+    piece = file.read_now(position, size)
+    return memoryview(piece) if piece else file.read(position, size)
+
+
 class StoredSource:
     """A whole stored body in its file."""
 
@@ -78,10 +84,7 @@ class StoredSource:
 
     def read(self, position: int, size: int) -> Piece | Deferred[bytes]:
         """From the page cache now, from the disk later."""
-        piece = self._file.read_now(position, size)
-        if piece:
-            return piece
-        return self._file.read(position, size)
+        return read_file(self._file, position, size)
 
     def left(self, reader: Reader) -> None:
         """The one reader of this source is done."""

@@ -101,7 +101,7 @@ class Node(Resource):
     isLeaf = True
 
     def __init__(self, site: Site, location: Location, monotonic: Callable[[], float]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.location = location
         self._site = site
         self._monotonic = monotonic
@@ -121,7 +121,7 @@ class Tree(Resource):
     """
 
     def __init__(self, site: Site, monotonic: Callable[[], float]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._site = site
         self._monotonic = monotonic
         self.nodes = [Node(site, location, monotonic) for location in site.locations]

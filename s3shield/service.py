@@ -1,0 +1,211 @@
+"""Composition: everything one process needs to serve, built from a configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from s3shield.config import CacheConfig, Config, Listen, LocationConfig
+from s3shield.exchange import (
+    BucketRequests,
+    Location,
+    Origin,
+    OriginRequests,
+    PlainRequests,
+    Site,
+    Surroundings,
+    Zone,
+)
+from s3shield.ops import AccessLog
+from s3shield.store import Evictor, Limits, Store, StoreError
+from s3shield.wire import (
+    ChannelFactory,
+    OriginAddress,
+    OriginOptions,
+    OriginPool,
+    ServerTls,
+    listen_socket,
+)
+
+__all__ = ["ServiceError", "Serving"]
+
+_DISK_THREADS: Final = 8
+"""Threads that read cold bodies and write new ones."""
+
+
+class ServiceError(Exception):
+    """Serving is not possible here. Its text is one sentence for the operator."""
+
+
+class Serving:
+    """One process's share of the service: stores, origin pools, locations, listeners.
+
+    reactor: the running one. shared: whether other processes have the same caches.
+    access_log: where requests are noted. Raises ServiceError, with nothing left open.
+    clock: wall time, seconds since the epoch; monotonic: for durations.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: Config,
+        *,
+        shared: bool,
+        access_log: AccessLog,
+        log: Logger,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reactor = reactor
+        self._config = config
+        self._access_log = access_log
+        self._log = log
+        self._clock = clock
+        self._monotonic = monotonic
+        self._pools: dict[tuple[OriginAddress, OriginOptions], OriginPool] = {}
+        self._ports: list[IListeningPort] = []
+        self._factories: list[ChannelFactory] = []
+        self._evictors: list[Evictor] = []
+        self._zones: dict[str, Zone] = {}
+        self._threads = ThreadPool(0, _DISK_THREADS, "s3shield-disk")
+        self._threads.start()
+        try:
+            for cache in config.caches.values():
+                self._zones[cache.name] = self._zone(cache, shared=shared)
+            around = Surroundings(
+                clock=clock,
+                monotonic=monotonic,
+                call_soon=lambda function: reactor.callLater(0, function),
+                log=access_log.append,
+            )
+            self._locations = [self._location(each, around) for each in config.locations]
+        except BaseException:
+            self._close()
+            raise
+        self._around = around
+
+    def start(self, sockets: Sequence[tuple[Listen, Any]]) -> Deferred[None]:
+        """Serve on bound and listening sockets; fires when all of them are served."""
+        starting = []
+        for listen, sock in sockets:
+            daemon = self._config.daemon
+            factory = ChannelFactory(
+                Site(self._config.routing(listen), self._locations, self._around),
+                self._reactor,
+                monotonic=self._monotonic,
+                keepalive_timeout=daemon.keepalive_timeout,
+                client_header_timeout=daemon.client_header_timeout,
+                send_timeout=daemon.send_timeout,
+                rejected=self._access_log.refused,
+            )
+            self._factories.append(factory)
+            tls = None
+            if listen.tls and listen.certificate and listen.certificate_key:
+                tls = ServerTls(listen.certificate, listen.certificate_key)
+            starting.append(listen_socket(self._reactor, sock, factory, tls))
+        for evictor in self._evictors:
+            evictor.start()
+        return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
+
+    def stop(self, timeout: float) -> Deferred[None]:
+        """Accept no more, let requests under way end for `timeout` seconds, let go of all."""
+        return Deferred.fromCoroutine(self._stop(timeout))
+
+    def flights(self) -> int:
+        """Return how many origin requests are under way for keys that others may join."""
+        return sum(len(zone.flights) for zone in self._zones.values())
+
+    async def _stop(self, seconds: float) -> None:
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+        draining = gatherResults([factory.drain() for factory in self._factories])
+        limit = self._reactor.callLater(seconds, self._cut)
+        await draining
+        if limit.active():
+            limit.cancel()
+        for pool in self._pools.values():
+            await pool.close()
+        self._close()
+
+    def _cut(self) -> None:
+        for factory in self._factories:
+            factory.abort()
+
+    def _close(self) -> None:
+        for evictor in self._evictors:
+            evictor.stop()
+        self._threads.stop()
+        for zone in self._zones.values():
+            zone.store.close()
+
+    # Parts
+
+    def _zone(self, cache: CacheConfig, *, shared: bool) -> Zone:
+        options = {} if cache.map_size is None else {"map_size": cache.map_size}
+        try:
+            store = Store(
+                cache.path,
+                reactor=self._reactor,
+                pool=self._threads,
+                clock=self._clock,
+                shared=shared,
+                on_trouble=lambda reason: self._log.warn(
+                    "cache {name}: {reason}", name=cache.name, reason=reason
+                ),
+                block_shift=cache.block_size.bit_length() - 1,
+                **options,
+            )
+        except StoreError as error:
+            raise ServiceError(f"{cache.where}: [cache:{cache.name}] path: {error}") from None
+        limits = Limits(
+            max_size=cache.max_size, min_free=cache.min_free, inactive=float(cache.inactive)
+        )
+        self._evictors.append(Evictor(store, self._reactor, limits))
+        largest = cache.max_size if cache.max_size is not None else 1 << 62
+        return Zone(store, inline_limit=cache.inline_limit, largest=largest)
+
+    def _location(self, location: LocationConfig, around: Surroundings) -> Location:
+        return Location(
+            str(location.pattern),
+            location.policy,
+            None if location.cache is None else self._zones[location.cache],
+            self._origin(location),
+            around,
+            keep_filling=location.fetch_on_abort == "keep",
+        )
+
+    def _origin(self, location: LocationConfig) -> Origin:
+        requests: OriginRequests
+        if location.bucket is not None:
+            bucket = self._config.buckets[location.bucket]
+            endpoint = bucket.endpoint
+            requests = BucketRequests(bucket.signer(), location.policy.via, self._clock)
+        else:
+            assert location.origin is not None
+            endpoint = location.origin
+            requests = PlainRequests(endpoint.authority, location.policy)
+        connection = location.connection
+        options = OriginOptions(
+            connect_timeout=connection.origin_connect_timeout,
+            read_timeout=connection.origin_read_timeout,
+            idle_timeout=connection.origin_idle_timeout,
+            max_connections=connection.origin_connections,
+            verify=connection.origin_verify,
+            ca_file=connection.origin_ca,
+        )
+        secure = endpoint.scheme == "https"
+        address = OriginAddress("https" if secure else "http", endpoint.connect_host, endpoint.port)
+        pool = self._pools.get((address, options))
+        if pool is None:
+            try:
+                pool = OriginPool(self._reactor, address, options)
+            except (OSError, ValueError) as error:
+                raise ServiceError(f"{location.where}: {error}") from None
+            self._pools[address, options] = pool
+        return Origin(location.origin_name, requests, pool, bucket=location.bucket is not None)
