@@ -9,6 +9,7 @@ from .admit import (
     Store,
     admit,
     admit_partial,
+    describe,
 )
 from .cache_status import (
     cache_status_member,
@@ -184,6 +185,7 @@ __all__ = [
     "credential_failure",
     "current_age",
     "decide",
+    "describe",
     "format_date",
     "forwarded_fields",
     "freshen",

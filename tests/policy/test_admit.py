@@ -95,6 +95,28 @@ class Admit(SynchronousTestCase):
         """RFC 9111 5.2.2.3: overrides no-store where the status is understood, only there."""
         self.kept(cc("must-understand, no-store, max-age=60"))
         self.kept(cc("no-store, max-age=60, must-understand", status=404))
+        understood = {
+            200,
+            201,
+            202,
+            203,
+            204,
+            205,
+            300,
+            301,
+            302,
+            303,
+            307,
+            308,
+            421,
+            422,
+            425,
+            426,
+        }
+        understood |= {451, *range(400, 418), *range(500, 506)} - {412, 416}
+        for status in range(200, 600):
+            answer = admitted(cc("must-understand, no-store, max-age=60", status=status))
+            self.assertEqual(isinstance(answer, Store), status in understood, status)
         self.refused(cc("must-understand, max-age=60", status=299), R.STATUS)
         self.refused(cc("must-understand, no-store, max-age=60", status=599), R.STATUS)
 
@@ -182,6 +204,8 @@ class Admit(SynchronousTestCase):
         self.refused(cc("max-age=60", ("Age", "60")), R.NO_FRESHNESS)
         self.refused(head(), R.NO_FRESHNESS)
         self.refused(cc("max-age=0", ETAG, status=404), R.NO_FRESHNESS)
+        self.refused(cc("max-age=0, stale-if-error=0"), R.NO_FRESHNESS)
+        self.kept(cc("max-age=0", ("Last-Modified", "Thu, 01 Jan 1970 00:00:00 GMT")))
         for response in (
             cc("max-age=0", ETAG),
             cc("max-age=0", ("Last-Modified", date(-5))),

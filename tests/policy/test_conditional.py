@@ -114,6 +114,7 @@ class Conditional(SynchronousTestCase):
         meta = entry(last_modified=-1)
         self.check(UNCHANGED, meta, if_modified_since=date(0))
         self.check(PROCEED, meta, if_modified_since=date(-1))
+        self.check(UNCHANGED, entry(last_modified=0), if_modified_since=date(-1))
 
     def test_precedence(self) -> None:
         """RFC 9110 13.2.2: If-None-Match hides If-Modified-Since."""
@@ -196,6 +197,8 @@ class IfRange(SynchronousTestCase):
         self.assertFalse(if_range(request(if_range='W/"v1"'), entry(etag=b'W/"v1"')))
         young = entry(last_modified=int(NOW))
         self.assertFalse(if_range(request(if_range=date(0)), young))
+        second = entry(last_modified=int(NOW) - 1, born=float(int(NOW)))
+        self.assertTrue(if_range(request(if_range=date(-1)), second))
         self.assertFalse(if_range(request(if_range=date(0)), entry(last_modified=-1)))
 
 

@@ -57,6 +57,7 @@ class Decide(SynchronousTestCase):
         self.check(REVALIDATE, entry(), LATER)
         self.check(REVALIDATE, entry(etag=b""), LATER)
         self.check(REVALIDATE, entry(last_modified=-1), LATER)
+        self.check(REVALIDATE, entry(etag=b"", last_modified=0), LATER)
         self.check(FETCH, entry(etag=b"", last_modified=-1), LATER)
         self.check(FETCH, entry(status=404), LATER)
         self.check(FETCH, entry(), LATER, policy=CachePolicy(revalidate=False))
@@ -127,6 +128,7 @@ class Decide(SynchronousTestCase):
             ({"cache_control": "max-age=10"}, NOW + 11, REVALIDATE),
             ({"cache_control": "min-fresh=30"}, NOW + 30, HIT),
             ({"cache_control": "min-fresh=30"}, NOW + 31, REVALIDATE),
+            ({"cache_control": "max-age=60"}, NOW + 60, REVALIDATE),
             ({"cache_control": "max-stale"}, NOW + 9999, STALE),
             ({"cache_control": "max-stale=30"}, NOW + 90, STALE),
             ({"cache_control": "max-stale=30"}, NOW + 91, REVALIDATE),
@@ -238,6 +240,7 @@ class OnOriginError(SynchronousTestCase):
         """RFC 9111 4.2: a refresh that fails early does not take a fresh entry away."""
         meta = stored(cc("must-revalidate, max-age=60", ("ETag", '"a"')))
         self.check(STALE, meta, failure(K.CONNECT), NOW + 30)
+        self.check(GiveUp(504), meta, failure(K.CONNECT), NOW + 60)
         self.check(STALE, entry(), failure(K.STATUS, 503), NOW + 30)
 
     def test_stale_if_error(self) -> None:
