@@ -1,0 +1,35 @@
+"""The configuration: ini text in, frozen values out, every mistake at once."""
+
+from .errors import ConfigError, ConfigErrors
+from .listen import Listen
+from .load import load, loads
+from .values import (
+    AUTO,
+    AccessLogConfig,
+    BucketConfig,
+    CacheConfig,
+    Config,
+    DaemonConfig,
+    ErrorLogConfig,
+    LocationConfig,
+    OriginConfig,
+    ServerConfig,
+)
+
+__all__ = [
+    "AUTO",
+    "AccessLogConfig",
+    "BucketConfig",
+    "CacheConfig",
+    "Config",
+    "ConfigError",
+    "ConfigErrors",
+    "DaemonConfig",
+    "ErrorLogConfig",
+    "Listen",
+    "LocationConfig",
+    "OriginConfig",
+    "ServerConfig",
+    "load",
+    "loads",
+]

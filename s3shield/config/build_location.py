@@ -1,0 +1,201 @@
+"""Locations: where each one's requests go, and what the options of caching make of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from s3shield.policy import CachePolicy, TTLTable
+from s3shield.routing import Pattern, QueryPolicy
+from s3shield.signing import Endpoint
+
+from .build_bucket import build_bucket, build_connection
+from .errors import nearest
+from .given import Given, Sources, Value, find
+from .options import BUCKET, LOCATION
+from .values import BucketConfig, LocationConfig
+
+__all__ = ["Locations"]
+
+
+@attrs.define
+class Locations:
+    """Builds locations, and the buckets that they use.
+
+    top: `[s3shield]`. buckets, caches: sections by name. built: the buckets so far, by
+    name; None for one that cannot be built.
+    """
+
+    sources: Sources
+    top: Given
+    buckets: Mapping[str, Given]
+    caches: Mapping[str, Given]
+    built: dict[str, BucketConfig | None] = attrs.field(factory=dict)
+    overridden: set[str] = attrs.field(factory=set)
+
+    def base_bucket(self, name: str) -> BucketConfig | None:
+        """Return `[bucket:name]` as it is, built once."""
+        if name not in self.built:
+            given = self.buckets[name]
+            self.built[name] = build_bucket([given, self.top], name, given, self.sources)
+        return self.built[name]
+
+    def unused_buckets(self) -> None:
+        """Build the buckets that no location uses, for their mistakes."""
+        for name in self.buckets:
+            if name not in self.overridden:
+                self.base_bucket(name)
+
+    def build(self, location: Given, server: Given | None, pattern: Pattern) -> LocationConfig:
+        """Return the location in one server; what is wrong has been complained about."""
+        inner = [location] if server is None else [location, server]
+        chain = [*inner, self.top]
+        bucket, origin, base = self._source(location, inner, server, pattern)
+        cache = self._cache(chain)
+        is_bucket = bucket is not None
+        query = _get(chain, "query")
+        if query is None:
+            query = QueryPolicy("drop" if is_bucket else "pass")
+        return LocationConfig(
+            pattern=pattern,
+            server=None if server is None else server.name,
+            bucket=bucket,
+            origin=origin,
+            rewrites=_get(chain, "rewrite"),
+            query=query,
+            cache=cache,
+            policy=_policy(chain, enabled=cache is not None, is_bucket=is_bucket),
+            connection=build_connection(
+                [*inner, self.top] if base is None else [*inner, base, self.top]
+            ),
+            fetch_on_abort=_get(chain, "fetch_on_abort"),
+            where=self.sources.where(location),
+        )
+
+    def _cache(self, chain: Sequence[Given]) -> str | None:
+        found = find(chain, "proxy_cache")
+        if found is None or found.broken or found.value == "off":
+            return None
+        return self._reference(found, "cache", self.caches)
+
+    def _reference(self, at: Value, kind: str, known: Mapping[str, Given]) -> str | None:
+        name: str = at.value
+        if name in known:
+            return name
+        self.sources.complain(at, f"there is no [{kind}:{name}]", suggestion=nearest(name, known))
+        return None
+
+    def _source(
+        self, location: Given, inner: Sequence[Given], server: Given | None, pattern: Pattern
+    ) -> tuple[str | None, Endpoint | None, Given | None]:
+        """Return the bucket's name or the plain origin, and the `[bucket:]` behind it."""
+        chain = [*inner, self.top]
+        for given in chain:
+            bucket, origin = given.values.get("bucket"), given.values.get("origin")
+            if bucket is not None and origin is not None:
+                self.sources.complain(origin, "give bucket or origin, not both")
+                return None, None, None
+            if origin is not None:
+                for name in BUCKET:
+                    if name in location.values:
+                        self.sources.complain(
+                            location.values[name], "a plain origin is not signed: give a bucket"
+                        )
+                return None, (None if origin.broken else origin.value), None
+            if bucket is not None:
+                return self._bucket(bucket, location, inner, server, pattern)
+            if "aws_s3_bucket" in given.values:
+                return self._derive(None, location, chain, server, pattern), None, None
+        self.sources.complain(
+            location, "it is missing: where requests go (or origin)", option="bucket"
+        )
+        return None, None, None
+
+    def _bucket(
+        self,
+        reference: Value,
+        location: Given,
+        inner: Sequence[Given],
+        server: Given | None,
+        pattern: Pattern,
+    ) -> tuple[str | None, None, Given | None]:
+        name = None if reference.broken else self._reference(reference, "bucket", self.buckets)
+        if name is None:
+            return None, None, None
+        base = self.buckets[name]
+        if not any(option in given.values for given in inner for option in BUCKET):
+            self.base_bucket(name)
+            return name, None, base
+        self.overridden.add(name)
+        return (
+            self._derive(base, location, [*inner, base, self.top], server, pattern),
+            None,
+            base,
+        )
+
+    def _derive(
+        self,
+        base: Given | None,
+        location: Given,
+        chain: Sequence[Given],
+        server: Given | None,
+        pattern: Pattern,
+    ) -> str | None:
+        """Make a bucket for one location; return its name."""
+        draft = build_bucket(chain, "", location, self.sources)
+        if draft is None:
+            return None
+        # The name begins cache keys: it stays while the place and the objects do, whatever
+        # becomes of the keys, and changes with the bucket behind it.
+        facts = (
+            "" if server is None else server.name,
+            str(pattern),
+            draft.endpoint.scheme,
+            draft.endpoint.authority.decode("ascii"),
+            draft.endpoint.bucket,
+        )
+        digest = hashlib.blake2b("\0".join(facts).encode("utf-8"), digest_size=4).hexdigest()
+        name = f"{'own' if base is None else base.name}+{digest}"
+        self.built[name] = attrs.evolve(draft, name=name)
+        return name
+
+
+def _get(chain: Sequence[Given], name: str) -> Any:
+    found = find(chain, name)
+    return LOCATION[name].default if found is None or found.broken else found.value
+
+
+def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CachePolicy:
+    def get(name: str) -> Any:
+        return _get(chain, name)
+
+    return CachePolicy(
+        enabled=enabled,
+        valid=TTLTable(get("proxy_cache_valid")),
+        valid_force=get("proxy_cache_valid_force"),
+        ignore_headers=get("proxy_ignore_headers"),
+        ignore_authorization=get("ignore_authorization"),
+        heuristic=get("proxy_cache_heuristic"),
+        targets=get("cache_targets"),
+        cache_methods=get("proxy_cache_methods"),
+        max_object_size=get("max_object_size"),
+        use_stale=get("proxy_cache_use_stale"),
+        background_update=get("proxy_cache_background_update"),
+        revalidate=get("proxy_cache_revalidate"),
+        client_revalidate=get("client_revalidate"),
+        methods=get("methods"),
+        is_bucket=is_bucket,
+        missing_403=get("missing_403"),
+        max_range_offset=get("proxy_cache_max_range_offset"),
+        max_ranges=get("max_ranges"),
+        normalize_accept_encoding=get("normalize_accept_encoding"),
+        pass_amz_headers=get("pass_amz_headers"),
+        hide_headers=get("proxy_hide_header"),
+        add_headers=get("add_header"),
+        via=get("via"),
+        cache_status_header=get("cache_status_header"),
+        error_pass=get("error_pass"),
+    )

@@ -1,0 +1,300 @@
+"""A configuration file read: every mistake at once, or a Config."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from s3shield.routing import Pattern
+
+from .build_location import Locations
+from .errors import Complaints, ConfigError, ConfigErrors, nearest
+from .given import Given, ModeOf, ReadFile, Sources, Value, find, take
+from .listen import Listen
+from .options import CACHE, DAEMON
+from .text import KINDS, Section, read_ini
+from .values import (
+    AccessLogConfig,
+    CacheConfig,
+    Config,
+    DaemonConfig,
+    LocationConfig,
+    ServerConfig,
+)
+
+__all__ = ["load", "loads"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.+-]+")
+_DEFAULT_LISTEN: Final = "127.0.0.1:8080"
+
+
+def _read_file(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _mode_of(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_mode & 0o777
+    except OSError:
+        return None
+
+
+def load(
+    path: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    read_file: ReadFile = _read_file,
+    mode_of: ModeOf = _mode_of,
+) -> Config:
+    """Return the configuration in the file at `path`.
+
+    environ: for `env:NAME` values; left out: the process's. read_file: path -> text, for
+    the file itself and `file:/path` values. mode_of: path -> permission bits or None, for
+    the warning about secrets that others can read.
+    Raises ConfigErrors with every mistake there is, an unreadable file included.
+    """
+    try:
+        text = read_file(path)
+    except OSError as why:
+        reason = f"it cannot be read: {why.strerror or 'no reason given'}"
+        raise ConfigErrors([ConfigError(path, 0, "", "", reason)]) from None
+    except UnicodeDecodeError as why:
+        line = why.object.count(b"\n", 0, why.start) + 1
+        raise ConfigErrors([ConfigError(path, line, "", "", "it is not UTF-8 text")]) from None
+    return loads(text, path, environ=environ, read_file=read_file, mode_of=mode_of)
+
+
+def loads(
+    text: str,
+    file: str = "<text>",
+    *,
+    environ: Mapping[str, str] | None = None,
+    read_file: ReadFile = _read_file,
+    mode_of: ModeOf = _mode_of,
+) -> Config:
+    """Return the configuration that `text` is. file: its name, for messages. See `load`."""
+    complaints = Complaints()
+    env = os.environ if environ is None else environ
+    sources = Sources(file, env, read_file, mode_of, complaints)
+    return _Loader(sources).load(read_ini(file, text, complaints))
+
+
+@attrs.define
+class _Loader:
+    sources: Sources
+    given: dict[str, list[Given]] = attrs.field(factory=lambda: {kind: [] for kind in KINDS})
+    patterns: dict[int, Pattern] = attrs.field(factory=dict)
+
+    def load(self, sections: Sequence[Section]) -> Config:
+        for section in sections:
+            self.sort(section)
+        tops = self.given["s3shield"]
+        top = tops[0] if tops else Given("s3shield", "", "s3shield", 1)
+        caches = {given.name: given for given in self.given["cache"]}
+        buckets = {given.name: given for given in self.given["bucket"]}
+        servers = self.given["server"]
+        locations = Locations(self.sources, top, buckets, caches)
+        cache_configs = self.caches()
+        daemon_listen = self.listens(top, top)
+        server_configs = tuple([self.server(given, top) for given in servers])
+        built = self.locations(locations, servers)
+        locations.unused_buckets()
+        self.check_servers(server_configs, daemon_listen)
+        if not daemon_listen and not any(server.listen for server in server_configs):
+            daemon_listen = (Listen.parse(_DEFAULT_LISTEN, where=self.sources.where(top)),)
+        daemon = self.daemon(top, daemon_listen)
+        self.sources.complaints.raise_if_any()
+        return Config(
+            file=self.sources.file,
+            daemon=daemon,
+            caches=cache_configs,
+            buckets={name: each for name, each in locations.built.items() if each is not None},
+            servers=server_configs,
+            locations=built,
+            warnings=tuple(self.sources.complaints.warnings),
+        )
+
+    def sort(self, section: Section) -> None:
+        """Put a section with its kind; complain about one that cannot be."""
+        about = Given(section.kind, section.name, section.title, section.number)
+        if section.kind not in KINDS:
+            self.sources.complain(
+                about, "there is no such section", suggestion=nearest(section.kind, KINDS)
+            )
+            return
+        if section.kind == "s3shield":
+            if section.name:
+                self.sources.complain(about, "this section has no name: [s3shield]")
+                return
+        elif not section.name:
+            self.sources.complain(about, f"it needs a name: [{section.kind}:NAME]")
+            return
+        elif section.kind == "location":
+            try:
+                self.patterns[section.number] = Pattern.parse(section.name)
+            except ValueError as why:
+                self.sources.complain(about, str(why))
+        elif not _NAME.fullmatch(section.name):
+            self.sources.complain(about, "a name has letters, digits and _ . + - only")
+            return
+        given = take(section, self.sources)
+        same = [each for each in self.given[section.kind] if self.same(each, given)]
+        if same:
+            self.sources.complain(
+                about, f"this section is there twice (first: line {same[0].line})"
+            )
+            return
+        self.given[section.kind].append(given)
+
+    def same(self, one: Given, other: Given) -> bool:
+        if one.kind != "location":
+            return one.name == other.name
+        first, second = self.patterns.get(one.line), self.patterns.get(other.line)
+        if first is None or second is None or first.same != second.same:
+            return False
+        servers = [each.values.get("server") for each in (one, other)]
+        first_name, second_name = (each.value if each else None for each in servers)
+        return bool(first_name == second_name)
+
+    def caches(self) -> dict[str, CacheConfig]:
+        found: dict[str, CacheConfig] = {}
+        paths: dict[str, int] = {}
+        for given in self.given["cache"]:
+            path = given.values.get("path")
+            if path is None:
+                self.sources.complain(given, "it is missing: the directory", option="path")
+                continue
+            if path.broken:
+                continue
+            tidy = str(Path(path.value))
+            if tidy in paths:
+                self.sources.complain(
+                    path, f"another cache has the same directory (line {paths[tidy]})"
+                )
+            paths[tidy] = path.line
+            values = {
+                name: value.value
+                for name, value in given.values.items()
+                if name in CACHE and not value.broken
+            }
+            found[given.name] = CacheConfig(
+                name=given.name, where=self.sources.where(path), **values
+            )
+        return found
+
+    def listens(self, given: Given, top: Given) -> tuple[Listen, ...]:
+        """Return a section's own `listen` lines, with their certificates."""
+        value = given.values.get("listen")
+        if value is None:
+            return ()
+        pair = [find([given, top], name) for name in ("tls_certificate", "tls_certificate_key")]
+        found: dict[str, Listen] = {}
+        for listen in value.value:
+            if listen.text in found and listen.port:
+                self.sources.complain(value, f"{listen.text} is there twice")
+                continue
+            each = attrs.evolve(listen, where=self.sources.where(value))
+            if listen.tls:
+                for at, option in zip(
+                    pair, ("tls_certificate", "tls_certificate_key"), strict=True
+                ):
+                    if at is None:
+                        self.sources.complain(
+                            given, f"it is missing: `listen = {listen}` needs it", option=option
+                        )
+                files = [None if at is None else at.value for at in pair]
+                each = attrs.evolve(each, certificate=files[0], certificate_key=files[1])
+            found[f"{listen.text} {len(found)}" if not listen.port else listen.text] = each
+        return tuple(found.values())
+
+    def server(self, given: Given, top: Given) -> ServerConfig:
+        names = given.values.get("server_name")
+        return ServerConfig(
+            name=given.name,
+            server_name=() if names is None or names.broken else names.value,
+            listen=self.listens(given, top),
+            where=self.sources.where(given),
+        )
+
+    def check_servers(
+        self, servers: Sequence[ServerConfig], daemon_listen: Sequence[Listen]
+    ) -> None:
+        """Complain about names and addresses that two servers cannot both have."""
+        listens: dict[str, Listen] = {each.text: each for each in daemon_listen}
+        names: dict[tuple[str, str], int] = {}
+        for given, server in zip(self.given["server"], servers, strict=True):
+            for listen in server.listen:
+                other = listens.setdefault(listen.text, listen)
+                facts = [
+                    (each.tls, each.certificate, each.certificate_key) for each in (other, listen)
+                ]
+                if facts[0] != facts[1]:
+                    self.sources.complain(
+                        given.values["listen"],
+                        f"{listen.text} has one certificate, or none, for all (see {other.where})",
+                    )
+            at = given.values.get(
+                "server_name", Value(None, given.title, "server_name", given.line)
+            )
+            where = [each.text for each in server.listen] or [""]
+            for name in server.server_name or ("_",):
+                for place in where:
+                    if (name, place) in names:
+                        what = "takes every name" if name == "_" else f"has the name {name!r}"
+                        self.sources.complain(
+                            at, f"another server {what} too (line {names[name, place]})"
+                        )
+                    names[name, place] = at.line
+
+    def locations(
+        self, locations: Locations, servers: Sequence[Given]
+    ) -> tuple[LocationConfig, ...]:
+        built = []
+        by_name = {given.name: given for given in servers}
+        if not self.given["location"] and not self.patterns:
+            self.sources.complain(
+                Given("", "", "", 1), "there is no [location:...]: nothing would be served"
+            )
+        for given in self.given["location"]:
+            pattern = self.patterns.get(given.line, Pattern.parse("/"))
+            named = given.values.get("server")
+            homes: Sequence[Given | None] = list(servers) or [None]
+            if named is not None:
+                if named.broken:
+                    continue
+                if named.value not in by_name:
+                    self.sources.complain(
+                        named,
+                        f"there is no [server:{named.value}]",
+                        suggestion=nearest(named.value, by_name),
+                    )
+                homes = [by_name.get(named.value)]
+            elif servers:
+                special = {
+                    each.values["server"].value
+                    for each in self.given["location"]
+                    if "server" in each.values
+                    and self.patterns.get(each.line, pattern).same == pattern.same
+                }
+                homes = [server for server in servers if server.name not in special]
+            built += [locations.build(given, server, pattern) for server in homes]
+        return tuple(built)
+
+    def daemon(self, top: Given, listen: tuple[Listen, ...]) -> DaemonConfig:
+        values: dict[str, Any] = {
+            name: value.value
+            for name, value in top.values.items()
+            if name in DAEMON and not value.broken
+        }
+        for name in ("access_log", "error_log"):
+            if name in values:
+                where = self.sources.where(top.values[name])
+                values[name] = attrs.evolve(values[name], where=where)
+        values.setdefault("access_log", AccessLogConfig())
+        values["listen"] = listen
+        return DaemonConfig(where=self.sources.where(top), **values)

@@ -1,0 +1,182 @@
+"""Every option there is: where it may stand, how it is read, what holds without it.
+
+The one truth: reading, `check --dump`, suggestions and the reference page follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from s3shield.policy import CachePolicy
+from s3shield.routing import Rewrite
+from s3shield.signing import SignMode
+
+from . import reading as read
+from .units import parse_flag, parse_seconds, parse_size
+
+__all__ = [
+    "ALLOWED",
+    "BUCKET",
+    "CACHE",
+    "DAEMON",
+    "KEYS",
+    "LATER",
+    "LOCATION",
+    "ORIGIN",
+    "SERVER",
+    "TLS",
+    "Spec",
+]
+
+
+@attrs.frozen
+class Spec:
+    """One option.
+
+    read: str -> value, raises ValueError. default: the value without it. many: one value
+    a line, may be repeated; the value is the tuple of all. empty: may be given without a
+    value (then the reader gets "", or the tuple is empty). secret: never shown.
+    """
+
+    read: Callable[[str], Any]
+    default: Any = None
+    many: bool = False
+    empty: bool = False
+    secret: bool = False
+
+
+DAEMON: Final[Mapping[str, Spec]] = {
+    "listen": Spec(read.listen, (), many=True),
+    "workers": Spec(read.workers, -1),
+    "access_log": Spec(read.access_log),
+    "error_log": Spec(read.error_log),
+    "pid_file": Spec(read.text),
+    "user": Spec(read.word),
+    "group": Spec(read.word),
+    "shutdown_timeout": Spec(read.timeout, 30.0),
+    "keepalive_timeout": Spec(read.timeout, 75.0),
+    "client_header_timeout": Spec(read.timeout, 60.0),
+    "send_timeout": Spec(read.timeout, 60.0),
+}
+
+TLS: Final[Mapping[str, Spec]] = {
+    "tls_certificate": Spec(read.text),
+    "tls_certificate_key": Spec(read.text),
+}
+
+CACHE: Final[Mapping[str, Spec]] = {
+    "path": Spec(read.text),
+    "max_size": Spec(parse_size, 10 << 30),
+    "min_free": Spec(parse_size, 1 << 30),
+    "inactive": Spec(parse_seconds, 7 * 86_400),
+    "block_size": Spec(read.block_size, 1 << 20),
+    "inline_limit": Spec(parse_size, 32 << 10),
+}
+
+BUCKET: Final[Mapping[str, Spec]] = {
+    "aws_s3_bucket": Spec(read.word),
+    "aws_endpoint": Spec(read.word),
+    "aws_addressing": Spec(read.choice("auto", "virtual", "path"), "auto"),
+    "aws_region": Spec(read.region),
+    "aws_sign": Spec(read.sign_mode, SignMode.V4),
+    "aws_access_key": Spec(read.access_key),
+    "aws_secret_key": Spec(read.secret_key, secret=True),
+    "aws_signing_key": Spec(read.signing_key, secret=True),
+    "aws_key_scope": Spec(read.key_scope),
+    "aws_signing_key_file": Spec(read.text),
+    "aws_session_token": Spec(read.session_token, secret=True),
+    "aws_credentials": Spec(read.credentials_source, "static"),
+    "aws_presign_lifetime": Spec(read.lifetime, 900),
+}
+
+KEYS: Final = (
+    "aws_credentials",
+    "aws_secret_key",
+    "aws_signing_key",
+    "aws_key_scope",
+    "aws_signing_key_file",
+    "aws_session_token",
+)
+"""Options that are one: where a section has any of them, no other section's count."""
+
+ORIGIN: Final[Mapping[str, Spec]] = {
+    "origin_connect_timeout": Spec(read.timeout, 5.0),
+    "origin_read_timeout": Spec(read.timeout, 30.0),
+    "origin_idle_timeout": Spec(read.timeout, 60.0),
+    "origin_connections": Spec(read.count(1, 65_535), 256),
+    "origin_verify": Spec(parse_flag, True),
+    "origin_ca": Spec(read.text),
+}
+
+SERVER: Final[Mapping[str, Spec]] = {
+    "server_name": Spec(read.server_names, ()),
+    "listen": Spec(read.listen, (), many=True),
+}
+
+_POLICY: Final = CachePolicy()
+
+LOCATION: Final[Mapping[str, Spec]] = {
+    "bucket": Spec(read.word),
+    "origin": Spec(read.plain_origin),
+    "rewrite": Spec(Rewrite.parse, (), many=True, empty=True),
+    "query": Spec(read.query),
+    "methods": Spec(read.methods, _POLICY.methods),
+    "proxy_cache": Spec(read.word, "off"),
+    "proxy_cache_valid": Spec(read.ttl_row, (), many=True, empty=True),
+    "proxy_cache_valid_force": Spec(parse_flag, _POLICY.valid_force),
+    "proxy_cache_methods": Spec(read.methods, _POLICY.cache_methods),
+    "proxy_cache_use_stale": Spec(read.use_stale, _POLICY.use_stale),
+    "proxy_cache_background_update": Spec(parse_flag, _POLICY.background_update),
+    "proxy_cache_revalidate": Spec(parse_flag, _POLICY.revalidate),
+    "proxy_cache_heuristic": Spec(parse_flag, _POLICY.heuristic),
+    "proxy_cache_max_range_offset": Spec(read.limit, 16 << 20),
+    "proxy_ignore_headers": Spec(read.ignored_headers, _POLICY.ignore_headers, empty=True),
+    "proxy_hide_header": Spec(read.header_names, _POLICY.hide_headers, empty=True),
+    "add_header": Spec(read.header, (), many=True, empty=True),
+    "pass_amz_headers": Spec(read.amz_headers, _POLICY.pass_amz_headers, empty=True),
+    "cache_targets": Spec(read.targets, _POLICY.targets, empty=True),
+    "cache_status_header": Spec(read.header_or_off, _POLICY.cache_status_header, empty=True),
+    "client_revalidate": Spec(parse_flag, _POLICY.client_revalidate),
+    "normalize_accept_encoding": Spec(parse_flag, _POLICY.normalize_accept_encoding),
+    "ignore_authorization": Spec(parse_flag, _POLICY.ignore_authorization),
+    "max_object_size": Spec(read.limit, _POLICY.max_object_size),
+    "max_ranges": Spec(read.count(0, 1000), _POLICY.max_ranges),
+    "missing_403": Spec(read.missing_403, _POLICY.missing_403),
+    "error_pass": Spec(parse_flag, _POLICY.error_pass),
+    "via": Spec(read.via, _POLICY.via, empty=True),
+    "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
+}
+
+ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
+    "s3shield": {**DAEMON, **TLS, **LOCATION, **BUCKET, **ORIGIN},
+    "cache": CACHE,
+    "bucket": {**BUCKET, **ORIGIN},
+    "server": {**SERVER, **TLS, **LOCATION, **BUCKET, **ORIGIN},
+    "location": {"server": Spec(read.word), **LOCATION, **BUCKET, **ORIGIN},
+}
+"""By kind of section. What stands in an outer one is a default of the inner ones."""
+
+_NOT_YET: Final = "known, but this version does not do it yet"
+_ALWAYS: Final = f"{_NOT_YET}: requests for one key wait for one fetch, whatever it takes"
+LATER: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        (
+            *("admin_listen", "metrics", "replica", "aws_role_arn", "aws_role_session_name"),
+            *("proxy_cache_key", "proxy_cache_bypass", "proxy_no_cache"),
+            *("proxy_cache_min_uses", "min_uses", "max_variants", "hit_for_miss"),
+            *("cache_status", "cache_status_name", "range_connections", "read_ahead"),
+            *("purge_allow", "proxy_cache_purge", "allow", "deny", "satisfy"),
+            *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
+            *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
+            *("set_real_ip_from", "real_ip_header", "tls_client_ca", "client_max_body_size"),
+        ),
+        _NOT_YET,
+    ),
+    **dict.fromkeys(
+        ("proxy_cache_lock", "proxy_cache_lock_timeout", "proxy_cache_lock_age"), _ALWAYS
+    ),
+}
+"""Options of later versions and why they are refused: never accepted and ignored."""

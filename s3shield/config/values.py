@@ -1,0 +1,239 @@
+"""A configuration as frozen values. Field names are the options' names.
+
+Durations are seconds, sizes bytes, `where` is `file:line` of what a value came from, for
+complaints that only the file system or the network can cause; it never counts in `==`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from s3shield.policy import CachePolicy
+from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable
+from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
+
+from .listen import Listen
+
+__all__ = [
+    "AUTO",
+    "AccessLogConfig",
+    "BucketConfig",
+    "CacheConfig",
+    "Config",
+    "DaemonConfig",
+    "ErrorLogConfig",
+    "LocationConfig",
+    "OriginConfig",
+    "ServerConfig",
+]
+
+AUTO = -1
+"""`workers = auto`: one for each core; the caller knows how many."""
+
+
+def _where() -> str:
+    return attrs.field(default="", eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class AccessLogConfig:
+    """`access_log`.
+
+    target: a path, stdout, stderr, syslog or off. format: combined, json or a format.
+    """
+
+    target: str = "off"
+    format: str = "combined"
+    where: str = _where()
+
+
+@attrs.frozen(kw_only=True)
+class ErrorLogConfig:
+    """`error_log`. target: a path, stdout, stderr or syslog. level: nginx's word."""
+
+    target: str = "stderr"
+    level: str = "info"
+    where: str = _where()
+
+
+@attrs.frozen(kw_only=True)
+class DaemonConfig:
+    """`[s3shield]`, what is about the daemon.
+
+    listen: its own lines (see Config.listens for all). workers: AUTO, 0 to serve in this
+    process, or a number. error_log: None when left out. keepalive_timeout,
+    client_header_timeout, send_timeout: nginx's, about clients.
+    """
+
+    listen: tuple[Listen, ...] = ()
+    workers: int = AUTO
+    access_log: AccessLogConfig = attrs.field(factory=AccessLogConfig)
+    error_log: ErrorLogConfig | None = None
+    pid_file: str | None = None
+    user: str | None = None
+    group: str | None = None
+    shutdown_timeout: float = 30.0
+    keepalive_timeout: float = 75.0
+    client_header_timeout: float = 60.0
+    send_timeout: float = 60.0
+    where: str = _where()
+
+
+@attrs.frozen(kw_only=True)
+class CacheConfig:
+    """`[cache:NAME]`. block_size: a power of two."""
+
+    name: str
+    path: str
+    max_size: int = 10 << 30
+    min_free: int = 1 << 30
+    inactive: int = 7 * 86_400
+    block_size: int = 1 << 20
+    inline_limit: int = 32 << 10
+    where: str = _where()
+
+
+@attrs.frozen(kw_only=True)
+class OriginConfig:
+    """How an origin is talked to: the options `origin_*`.
+
+    origin_connections: most at once, for each origin and worker. origin_ca: path of a PEM
+    bundle that alone is trusted, None for the system's.
+    """
+
+    origin_connect_timeout: float = 5.0
+    origin_read_timeout: float = 30.0
+    origin_idle_timeout: float = 60.0
+    origin_connections: int = 256
+    origin_verify: bool = True
+    origin_ca: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BucketConfig:
+    """`[bucket:NAME]`, or one that a location made of it with aws_* options of its own.
+
+    credentials: None just when sign is OFF. region: None when none is needed. lifetime:
+    `aws_presign_lifetime`. connection: its own origin_* options; a location's may differ
+    (LocationConfig.connection).
+    """
+
+    name: str
+    endpoint: Endpoint
+    sign: SignMode
+    credentials: Credentials | None = None
+    region: str | None = None
+    lifetime: int = 900
+    addressing: Addressing = "auto"
+    connection: OriginConfig = attrs.field(factory=OriginConfig)
+    where: str = _where()
+
+    def signer(self) -> Signer:
+        """Return a new signer of requests to this bucket."""
+        return Signer(
+            self.endpoint, self.sign, self.credentials, self.region, lifetime=self.lifetime
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    """`[server:NAME]`.
+
+    server_name: lower-case names and `*.wildcards`; empty takes every name. listen: its
+    own lines; it is reached at these and at the daemon's, without any at all there are.
+    """
+
+    name: str
+    server_name: tuple[str, ...] = ()
+    listen: tuple[Listen, ...] = ()
+    where: str = _where()
+
+
+@attrs.frozen(kw_only=True)
+class LocationConfig:
+    """`[location:PATTERN]` in one server, everything inherited filled in.
+
+    server: name of its ServerConfig, None just when there are no servers (a location of
+    all servers stands once for each). bucket: name in Config.buckets, or origin: of a
+    plain HTTP origin; the other is None. cache: name in Config.caches, None for
+    `proxy_cache = off`. policy: what decides about storing and reuse; methods, headers,
+    missing_403 and such are in it. connection: origin_* options.
+    """
+
+    pattern: Pattern
+    server: str | None
+    bucket: str | None = None
+    origin: Endpoint | None = None
+    rewrites: tuple[Rewrite, ...] = ()
+    query: QueryPolicy = attrs.field(factory=QueryPolicy)
+    cache: str | None = None
+    policy: CachePolicy = attrs.field(factory=CachePolicy)
+    connection: OriginConfig = attrs.field(factory=OriginConfig)
+    fetch_on_abort: Literal["keep", "cancel"] = "keep"
+    where: str = _where()
+
+    @property
+    def origin_name(self) -> str:
+        """The first part of its cache keys: the bucket's name, or the origin's URL."""
+        if self.bucket is not None:
+            return self.bucket
+        assert self.origin is not None  # one of the two is there
+        return f"{self.origin.scheme}://{self.origin.authority.decode('ascii')}"
+
+    def place(self) -> Place:
+        """Return what routing needs of it."""
+        return Place(
+            pattern=self.pattern,
+            server=self.server,
+            origin=self.origin_name,
+            bucket=self.bucket is not None,
+            rewrites=self.rewrites,
+            query=self.query,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A whole configuration.
+
+    caches, buckets: by name. locations: in order; a Route's number is an index into
+    them. warnings: sentences for the operator.
+    """
+
+    file: str = attrs.field(default="", eq=False)
+    daemon: DaemonConfig
+    caches: Mapping[str, CacheConfig]
+    buckets: Mapping[str, BucketConfig]
+    servers: tuple[ServerConfig, ...]
+    locations: tuple[LocationConfig, ...]
+    warnings: tuple[str, ...] = attrs.field(default=(), eq=False)
+
+    @property
+    def listens(self) -> tuple[Listen, ...]:
+        """Every place to bind, each once: the daemon's and the servers'."""
+        found: dict[str, Listen] = {}
+        anonymous = []
+        for listen in (*self.daemon.listen, *[x for s in self.servers for x in s.listen]):
+            if listen.kind == "tcp" and not listen.port:
+                anonymous.append(listen)  # the system chooses a port for each
+            else:
+                found.setdefault(listen.text, listen)
+        return (*found.values(), *anonymous)
+
+    def routing(self, listen: Listen | None = None) -> RoutingTable:
+        """Return the routing of requests that arrive at `listen`; None: at any.
+
+        A route's number is an index into `locations`.
+        """
+        everywhere = listen is None or listen.text in [each.text for each in self.daemon.listen]
+        servers = [
+            (server.name, server.server_name)
+            for server in self.servers
+            if everywhere
+            or not server.listen
+            or (listen is not None and listen.text in [each.text for each in server.listen])
+        ]
+        return RoutingTable(servers, [location.place() for location in self.locations])
