@@ -1,0 +1,143 @@
+"""What the server channel costs by itself: a site that answers a constant, under wrk.
+
+    python bench/wire_floor.py [--rounds N] [--seconds S]
+
+Runs two servers in turns: `minimal`, the least that parses a request on uvloop and
+answers it, and `channel`, s3shield's own with all its rules. Prints medians and
+their ratio. Needs wrk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httptools
+import uvloop
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nServer: s3shield\r\nContent-Type: text/plain\r\n"
+    b'ETag: "0123456789abcdef0123456789abcdef"\r\nLast-Modified: Mon, 23 Nov 2026 00:00:00 GMT\r\n'
+    b"Accept-Ranges: bytes\r\nDate: Mon, 23 Nov 2026 00:00:00 GMT\r\nAge: 10\r\n"
+    b"X-Cache-Status: HIT\r\nContent-Length: 1024\r\n"
+)
+BODY = b"x" * 1024
+
+
+class Minimal(asyncio.Protocol):
+    """Parses, collects the fields, answers: no rule, no limit, no timeout."""
+
+    def connection_made(self, transport):  # noqa: D102 - asyncio's and llhttp's names
+        self.write = transport.write
+        self.data_received = httptools.HttpRequestParser(self).feed_data
+        transport.set_protocol(self)
+
+    def on_message_begin(self):  # noqa: D102
+        self.fields = {}
+        self.target = b""
+
+    def on_url(self, target):  # noqa: D102
+        self.target += target
+
+    def on_header(self, name, value):  # noqa: D102
+        name = name.lower()
+        if name in self.fields:
+            self.fields[name] += b", " + value
+        else:
+            self.fields[name] = value
+
+    def on_message_complete(self):  # noqa: D102
+        self.path, _, self.query = self.target.partition(b"?")
+        self.write(b"".join((HEAD, b"\r\n", BODY)))
+
+
+def serve(kind: str, sock: socket.socket) -> None:
+    """Serve on `sock` until killed."""
+    if kind == "minimal":
+        loop = uvloop.new_event_loop()
+        loop.run_until_complete(loop.create_server(Minimal, sock=sock, backlog=511))
+        loop.run_forever()
+        return
+    # Only this kind may install a reactor.
+    from s3shield.wire import uvloop_reactor  # noqa: PLC0415
+
+    uvloop_reactor.install()
+    from twisted.internet import reactor  # noqa: PLC0415
+
+    from s3shield.wire.channel_factory import ChannelFactory  # noqa: PLC0415
+    from s3shield.wire.listen import listen_socket  # noqa: PLC0415
+
+    def site(_request, downstream):
+        downstream.reply(HEAD, BODY)
+
+    factory = ChannelFactory(site, reactor)
+    reactor.callWhenRunning(listen_socket, reactor, sock, factory, None)
+    reactor.run()
+
+
+def measure(kind: str, seconds: int) -> float:
+    """Return the requests a second of one run."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(511)
+        port = sock.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, __file__, "--serve", kind, "--fd", str(sock.fileno())],
+            pass_fds=[sock.fileno()],
+        )
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as probe:
+            probe.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            probe.recv(1)
+        out = subprocess.run(
+            ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(HERE / "wire_floor.lua"),
+             f"http://127.0.0.1:{port}/"],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+    finally:
+        server.kill()
+        server.wait()
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", out)
+    assert found, out
+    assert "Non-2xx" not in out, out
+    assert "Socket errors" not in out, out
+    return float(found[1])
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--seconds", type=int, default=3)
+    arguments.add_argument("--serve", choices=["minimal", "channel"])
+    arguments.add_argument("--fd", type=int)
+    options = arguments.parse_args()
+    if options.serve:
+        serve(options.serve, socket.socket(fileno=options.fd))
+        return
+    rates: dict[str, list[float]] = {"minimal": [], "channel": []}
+    for _ in range(options.rounds):
+        for kind, found in rates.items():
+            found.append(measure(kind, options.seconds))
+            time.sleep(0.2)
+    for kind, found in rates.items():
+        runs = " ".join(f"{rate:,.0f}" for rate in found)
+        print(f"{kind:8} {statistics.median(found):9,.0f}/s   ({runs})")
+    ratio = statistics.median(
+        channel / minimal
+        for channel, minimal in zip(rates["channel"], rates["minimal"], strict=True)
+    )
+    print(f"channel / minimal: {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What all client connections have in common: site, timeouts, counters, draining."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import ServerFactory
+
+from s3shield.wire.deadlines import Deadlines
+from s3shield.wire.downstream import Site
+from s3shield.wire.server import ServerChannel
+
+__all__ = ["ChannelFactory"]
+
+
+class ChannelFactory(ServerFactory):
+    """Makes the channels of any number of listening sockets.
+
+    site: answers every request. clock: arms timeouts; monotonic: seconds that never go
+    back. keepalive_timeout, client_header_timeout, send_timeout: seconds, nginx's
+    directives of these names. rejected(peer, status, line): told about each request
+    that was refused before it had become one, for the access log; line is what
+    there was of the request line.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        site: Site,
+        clock: IReactorTime,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        keepalive_timeout: float = 75.0,
+        client_header_timeout: float = 60.0,
+        send_timeout: float = 60.0,
+        rejected: Callable[[bytes, int, bytes], None] | None = None,
+    ) -> None:
+        self.site = site
+        self.monotonic = monotonic
+        self.keepalive_timeout = keepalive_timeout
+        self.client_header_timeout = client_header_timeout
+        self.send_timeout = send_timeout
+        self.rejected = rejected
+        self.deadlines = Deadlines(clock, monotonic)
+        self.draining = False
+        self.requests = 0
+        self._channels: set[ServerChannel] = set()
+        self._drained: list[Deferred[None]] = []
+
+    @property
+    def connections(self) -> int:
+        """How many client connections are open."""
+        return len(self._channels)
+
+    def buildProtocol(  # type: ignore[override]  # ours have no use for Twisted's `factory`
+        self,
+        addr: IAddress | None,
+    ) -> ServerChannel:
+        """See `IProtocolFactory`."""
+        return ServerChannel(self)
+
+    def drain(self) -> Deferred[None]:
+        """Close idle connections now and the others after their response.
+
+        Fires when none is left. What connects later is closed after one response.
+        """
+        self.draining = True
+        done: Deferred[None] = Deferred()
+        self._drained.append(done)
+        for channel in list(self._channels):
+            channel.drain()
+        self._check_drained()
+        return done
+
+    def channel_made(self, channel: ServerChannel) -> None:
+        """Called by each channel when its connection is made."""
+        self._channels.add(channel)
+
+    def channel_lost(self, channel: ServerChannel) -> None:
+        """Called by each channel when its connection is no more."""
+        self._channels.discard(channel)
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self.draining and not self._channels:
+            waiting, self._drained = self._drained, []
+            for done in waiting:
+                done.callback(None)
