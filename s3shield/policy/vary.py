@@ -22,7 +22,6 @@ VARY_STAR: Final = (b"*",)
 """`selecting_names` of a response that no later request can select."""
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_PARAMETER: Final = re.compile(rb'(?:[^";]|"(?:[^"\\]|\\[\s\S])*+"?)++')
 _WEIGHT: Final = re.compile(rb"[01](?:\.[0-9]{0,3})?")
 _UNORDERED: Final = frozenset(
     {b"accept", b"accept-charset", b"accept-encoding", b"accept-language"}
@@ -61,7 +60,8 @@ def selecting_names(head: ResponseHead, policy: CachePolicy) -> tuple[bytes, ...
 
 def _weighted(member: bytes, *, name: bytes) -> bytes:
     """Return one list member with its case, spacing and weight made uniform."""
-    first, *rest = [part.strip(b" \t") for part in _PARAMETER.findall(member)] or [b""]
+    stripped = (part.strip(b" \t") for part in member.split(b";"))
+    first, *rest = [part for part in stripped if part] or [b""]
     first = first.lower()
     if name == b"accept-encoding" and first.startswith(b"x-"):
         first = {b"x-gzip": b"gzip", b"x-compress": b"compress"}.get(first, first)
@@ -87,8 +87,9 @@ def normalised(name: bytes, value: bytes) -> bytes:
     if name in _VERBATIM:
         return value.strip(b" \t")
     members = list_members(value)
-    if name in _UNORDERED:
-        members = sorted(_weighted(member, name=name) for member in members)
+    if name in _UNORDERED and b'"' not in value:  # quoted strings are left as they stand
+        weighted = (_weighted(member, name=name) for member in members)
+        members = sorted(member for member in weighted if member)
     return b",".join(members)
 
 

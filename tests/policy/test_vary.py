@@ -58,6 +58,7 @@ class VariantKey(SynchronousTestCase):
             ("accept", "text/html, */*;q=0.1", "*/*;q=0.100 ,TEXT/HTML"),
             ("accept", "text/html;Level=1", "text/html;level=1"),
             ("accept-charset", "UTF-8", "utf-8"),
+            ("accept", "text/html;;q=1, ;", "text/html"),
         ):
             self.assertTrue(self.same(name, one, other), (name, one, other))
 
