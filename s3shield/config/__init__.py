@@ -1,5 +1,6 @@
 """The configuration: ini text in, frozen values out, every mistake at once."""
 
+from .dump import dump
 from .errors import ConfigError, ConfigErrors
 from .listen import Listen
 from .load import load, loads
@@ -30,6 +31,7 @@ __all__ = [
     "LocationConfig",
     "OriginConfig",
     "ServerConfig",
+    "dump",
     "load",
     "loads",
 ]

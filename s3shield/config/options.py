@@ -69,11 +69,12 @@ TLS: Final[Mapping[str, Spec]] = {
 
 CACHE: Final[Mapping[str, Spec]] = {
     "path": Spec(read.text),
-    "max_size": Spec(parse_size, 10 << 30),
+    "max_size": Spec(read.limit, 10 << 30),
     "min_free": Spec(parse_size, 1 << 30),
     "inactive": Spec(parse_seconds, 7 * 86_400),
     "block_size": Spec(read.block_size, 1 << 20),
     "inline_limit": Spec(parse_size, 32 << 10),
+    "map_size": Spec(read.map_size),
 }
 
 BUCKET: Final[Mapping[str, Spec]] = {

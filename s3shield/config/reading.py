@@ -34,7 +34,6 @@ from .values import AUTO, AccessLogConfig, ErrorLogConfig
 __all__: list[str] = []  # for `options` alone, by the module's name
 
 LISTEN_LATER: Final = {
-    "systemd": "sockets from systemd are known, but this version does not take them yet",
     "endpoint": "endpoint strings are known, but this version does not take them yet",
 }
 """Kinds of Listen that are not served yet, and what is said about them."""
@@ -154,6 +153,14 @@ def block_size(value: str) -> int:
     size = parse_size(value)
     if size & (size - 1) or not 64 << 10 <= size <= 64 << 20:
         raise BadValueError("it is a power of two from 64k to 64m", value)
+    return size
+
+
+def map_size(value: str) -> int:
+    """The index's address space to begin with; it grows by itself."""
+    size = parse_size(value)
+    if not 1 << 20 <= size <= 1 << 44:
+        raise BadValueError("it is from 1m to 16t", value)
     return size
 
 

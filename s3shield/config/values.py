@@ -84,15 +84,20 @@ class DaemonConfig:
 
 @attrs.frozen(kw_only=True)
 class CacheConfig:
-    """`[cache:NAME]`. block_size: a power of two."""
+    """`[cache:NAME]`.
+
+    max_size: None for no limit. block_size: a power of two. map_size: of the index to begin
+    with; None lets the store choose.
+    """
 
     name: str
     path: str
-    max_size: int = 10 << 30
+    max_size: int | None = 10 << 30
     min_free: int = 1 << 30
     inactive: int = 7 * 86_400
     block_size: int = 1 << 20
     inline_limit: int = 32 << 10
+    map_size: int | None = None
     where: str = _where()
 
 
