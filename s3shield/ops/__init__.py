@@ -1,14 +1,20 @@
 """A daemon's life: the access log, the error log, the worker processes."""
 
 from s3shield.ops.access_log import AccessLog
+from s3shield.ops.daemon import Daemon
 from s3shield.ops.error_log import LEVELS, ErrorLog
 from s3shield.ops.log_format import compile_format
 from s3shield.ops.log_variables import LogRecord
+from s3shield.ops.plan import Plan, StartError, make_plan
 
 __all__ = [
     "LEVELS",
     "AccessLog",
+    "Daemon",
     "ErrorLog",
     "LogRecord",
+    "Plan",
+    "StartError",
     "compile_format",
+    "make_plan",
 ]

@@ -29,6 +29,7 @@ LEVELS: Final[dict[str, int]] = {
     "warn": 2,
     "error": 3,
     "crit": 4,
+    "critical": 4,
     "alert": 4,
     "emerg": 4,
 }
@@ -74,7 +75,7 @@ class _Repeats:
 class ErrorLog:
     """Observes twisted.logger's events and writes those of `level` and above.
 
-    target: a path, `stdout`, `stderr` or `syslog`. level: a name in LEVELS. wall: epoch
+    target: a path, `stdout`, `stderr`, `syslog` or `off`. level: a name in LEVELS. wall: epoch
     seconds, for events that carry no time of their own. reactor: where the counts of
     repeats are written from; None: with the next message instead.
 
@@ -100,7 +101,7 @@ class ErrorLog:
         self._thread = threading.get_ident()
         self._repeats: dict[object, _Repeats] = {}
         self._sweep: IDelayedCall | None = None
-        self._to: Target | None = open_target(target)
+        self._to: Target | None = None if target == "off" else open_target(target)
 
     def __call__(self, event: LogEvent) -> None:
         """Write one event, unless it is below the level or one repeat too many."""
