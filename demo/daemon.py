@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.metadata
 import os
 import signal
@@ -159,7 +160,7 @@ class Daemon:
         return self.directory / "daemon.log"
 
     def start(self) -> None:
-        """Start and wait until it accepts connections. Raises DaemonError."""
+        """Start and wait until it answers. Raises DaemonError."""
         extra = {SECRET_NAME: self.secret} if self.secret else {}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -172,7 +173,7 @@ class Daemon:
                 start_new_session=True,
             )
         deadline = time.monotonic() + _READY_TIMEOUT
-        while not self._accepts():
+        while not self._answers():
             if self.process.poll() is not None:
                 status = self.process.returncode
                 raise DaemonError(f"twistd ended at once (exit {status}):\n{self.log_tail()}")
@@ -181,11 +182,20 @@ class Daemon:
                 raise DaemonError(f"twistd does not listen on {self.port}:\n{self.log_tail()}")
             time.sleep(0.02)
 
-    def _accepts(self) -> bool:
+    def _answers(self) -> bool:
+        """Ask something that goes no further than the daemon: a method it does not take.
+
+        A connection alone proves nothing: the parent's sockets take them before a worker
+        is there to answer.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_READY_TIMEOUT)
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
+            connection.request("DELETE", "/")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
         return True
 
     def stop(self) -> None:
