@@ -41,6 +41,11 @@ class RevalidationFields(SynchronousTestCase):
             (entry(last_modified=-1), ((b"If-None-Match", b'"v1"'),)),
             (entry(etag=b"", last_modified=-1), ()),
             (entry(status=404), ()),
+            (entry(status=300), ()),
+            (
+                entry(etag=b"", last_modified=0),
+                ((b"If-Modified-Since", b"Thu, 01 Jan 1970 00:00:00 GMT"),),
+            ),
         ):
             self.assertEqual(revalidation_fields(meta), expected)
 
@@ -181,6 +186,8 @@ class Freshen(SynchronousTestCase):
 
     def test_date(self) -> None:
         """RFC 9110 6.6.1: without a Date of its own it was made when received."""
+        meta, fresh = self.freshened(cc("max-age=60"), ("Date", date(490)), dated=False)
+        self.assertEqual((fresh.get(b"date"), meta.born), (date(490), THEN - 10))
         for fields in ((), (("Date", "junk"),)):
             meta, fresh = self.freshened(cc("max-age=60"), *fields, dated=False)
             self.assertEqual(fresh.get_all(b"date"), [date(500)])

@@ -174,6 +174,7 @@ class ContentRanges(SynchronousTestCase):
             (b"", None),
             (b"bytes */*", None),
             (b"bytes 4-0/10", None),
+            (b"bytes 5-4/10", None),
             (b"bytes 0-10/10", None),
             (b"bytes 0-4", None),
             (b"bytes=0-4/10", None),

@@ -111,6 +111,8 @@ class VariantKey(SynchronousTestCase):
         self.assertTrue(self.same("accept-encoding", "gzip, deflate, foo", "gzip", policy))
         self.assertTrue(self.same("accept-encoding", "deflate", None, policy))
         self.assertFalse(self.same("accept-encoding", "gzip", "gzip;q=0", policy))
+        self.assertFalse(self.same("accept-language", "en", "de", policy))
+        self.assertFalse(self.same("accept-language", "x-gzip", "gzip"))
 
     @settings(max_examples=200, deadline=None)
     @given(
