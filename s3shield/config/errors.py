@@ -14,7 +14,7 @@ __all__ = ["BadValueError", "Complaints", "ConfigError", "ConfigErrors", "neares
 class ConfigError:
     """One mistake.
 
-    file: str. line: 1-based. section: what stands in brackets, or "". option: its name,
+    file: str. line: 1-based, 0 for the file as a whole. section: what stands in brackets, or "". option: its name,
     or "" when it is about the section. message: one sentence, never a secret.
     suggestion: the nearest known name, or None.
     """
@@ -29,7 +29,8 @@ class ConfigError:
     def __str__(self) -> str:
         place = " ".join(part for part in (f"[{self.section}]", self.option) if part != "[]")
         hint = f" (did you mean {self.suggestion!r}?)" if self.suggestion else ""
-        return f"{self.file}:{self.line}: {place}{': ' if place else ''}{self.message}{hint}"
+        line = f":{self.line}" if self.line else ""
+        return f"{self.file}{line}: {place}{': ' if place else ''}{self.message}{hint}"
 
 
 class ConfigErrors(Exception):  # noqa: N818 - it holds several

@@ -1,0 +1,86 @@
+"""The `s3shield` command: what is done besides serving, which is `twistd s3shield`."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from s3shield import __version__
+
+from . import check, explain, presign, signing_key
+
+__all__ = ["main"]
+
+_COMMANDS: Final = (check, explain, presign, signing_key)
+_EXAMPLES: Final = """\
+examples:
+  look for mistakes in a configuration, without starting anything:
+    s3shield check /etc/s3shield/s3shield.ini
+  see what is in force, everything inherited filled in, secrets masked:
+    s3shield check --dump /etc/s3shield/s3shield.ini
+  see where a request would go, and what would be signed:
+    s3shield explain /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
+  make the scoped key that stands in a configuration instead of the secret:
+    s3shield signing-key -r eu-central-1 > /etc/s3shield/media.key
+  make a URL that lets anybody fetch one object for an hour:
+    s3shield presign --bucket media --region eu-central-1 --expires 1h films/intro.mp4
+
+The daemon itself:
+    twistd -n s3shield -c /etc/s3shield/s3shield.ini
+
+`s3shield COMMAND --help` tells more about each.
+"""
+
+
+def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="s3shield",
+        description="A caching, signing reverse proxy for private S3 buckets.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"s3shield {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    for command in _COMMANDS:
+        command.add_parser(subparsers)
+    return parser, list(subparsers.choices)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (without the program's name; None: the process's).
+
+    Returns the exit status: 0, 1 for something wrong with what was given, 2 for wrong
+    usage. `--help` and `--version` end the process, as argparse does.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser, commands = _parser()
+    first = next((word for word in words if not word.startswith("-")), None)
+    if not words:
+        parser.print_help(sys.stderr)
+        return 2
+    if words[0] == first and first not in commands:
+        close = difflib.get_close_matches(first, commands, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else f": it is {', '.join(commands)}"
+        print(f"s3shield: there is no command {first!r}{hint}", file=sys.stderr)
+        return 2
+    args = parser.parse_args(words)
+    try:
+        status: int = args.run(
+            args,
+            stdin=sys.stdin,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+            environ=os.environ,
+            now=time.time(),
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone, as `head` does; nothing more can be said to it.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        return 1
+    return status

@@ -1,0 +1,157 @@
+"""`s3shield explain`: what would become of a request, without sending anything."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+from s3shield.config import Config, ConfigErrors, LocationConfig, load
+from s3shield.policy import ANY, CachePolicy, TTLRow
+from s3shield.routing import BadTargetError, Route, decode_path, parse_target
+from s3shield.signing import SignMode
+
+__all__ = ["add_parser", "run"]
+
+_EXAMPLES = """\
+examples:
+  s3shield explain s3shield.ini http://assets.example.com/films/intro.mp4
+  s3shield explain s3shield.ini '/films/a%20b.mp4?versionId=1'
+  s3shield explain --method HEAD s3shield.ini /films/intro.mp4
+
+URL is what a client asks for, percent-encoded; a path alone goes to the default server.
+Nothing is sent. Signatures and session tokens are shown as ***.
+
+exit status: 0, 1 when the configuration has mistakes or the request would be refused,
+2 for wrong usage
+"""
+_WIDTH = 11
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `explain`; `args.run` is `run`."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="show where a request would go and what would be signed",
+        description="Show which location takes a request, its rewritten key and its cache key, how "
+        "long a 200 would be kept, and what would be signed.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the configuration file")
+    parser.add_argument("url", metavar="URL", help="what a client asks for")
+    parser.add_argument(
+        "--method", choices=["GET", "HEAD"], default="GET", help="its method (default: GET)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(
+    args: argparse.Namespace,
+    *,
+    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
+    stdout: TextIO,
+    stderr: TextIO,
+    environ: Mapping[str, str],
+    now: float,
+) -> int:
+    """Explain the request. now: epoch seconds, of the signature. Return the exit status."""
+    try:
+        config = load(args.file, environ=environ)
+    except ConfigErrors as why:
+        print(why.render(), file=stderr)
+        return 1
+    table = config.routing()
+    try:
+        target = parse_target(args.url.encode("utf-8", "surrogateescape"))
+        route = table.find(target.host or b"", target.path, target.query)
+        path = b"" if route is None else decode_path(target.path)
+    except BadTargetError as why:
+        print(f"s3shield explain: answered 400: {why}", file=stderr)
+        return 1
+    if route is None:
+        print("s3shield explain: answered 404: no location takes it", file=stderr)
+        return 1
+    location = config.locations[route.number]
+    method: str = args.method
+    for name, value in _facts(config, location, route, path):
+        print(f"{name:<{_WIDTH}} {value}", file=stdout)
+    if method.encode("ascii") not in location.policy.methods:
+        print(f"{'answered':<{_WIDTH}} 405: methods = does not name {method}", file=stdout)
+        return 1
+    _print_request(config, location, route, method, stdout, now)
+    return 0
+
+
+def _text(value: bytes) -> str:
+    shown = value.decode("utf-8", "backslashreplace")
+    return shown if shown.isprintable() else ascii(shown)[1:-1]
+
+
+def _facts(
+    config: Config, location: LocationConfig, route: Route, path: bytes
+) -> Iterator[tuple[str, str]]:
+    if location.server is not None:
+        where = next(each.where for each in config.servers if each.name == location.server)
+        yield "server", f"{location.server} ({where})"
+    yield "location", f"{location.pattern} ({location.where})"
+    if location.bucket is not None:
+        bucket = config.buckets[location.bucket]
+        authority = _text(bucket.endpoint.authority)
+        yield "bucket", f"{bucket.name}: {bucket.endpoint.bucket} at {authority} ({bucket.where})"
+    else:
+        yield "origin", location.origin_name
+    yield "path", _text(path)
+    if route.key != path:
+        yield "rewritten", _text(route.key)
+    for name, value in route.query:
+        yield "parameter", _text(name if value is None else name + b"=" + value)
+    yield "cache", location.cache or "off: signed and streamed only"
+    if location.cache is not None:
+        yield "cache key", _text(route.key_text)
+        yield "digest", route.digest.hex()
+        yield "a 200", _lifetime(location.policy)
+
+
+def _lifetime(policy: CachePolicy) -> str:
+    row = next((each for each in policy.valid.rows if each.names(200)), None)
+    if row is None:
+        rule = "no proxy_cache_valid line names it"
+        guess = "then guessed from Last-Modified" if policy.heuristic else "else not stored"
+        return f"is kept as the origin's fields say, {guess} ({rule})"
+    kept = "is not stored" if row.seconds == 0 else f"is kept for {row.seconds} s"
+    said = f"proxy_cache_valid = {_row(row)}"
+    if policy.valid_force:
+        return f"{kept}, whatever the origin says ({said}, proxy_cache_valid_force = on)"
+    return f"{kept}, unless the origin's fields say otherwise ({said})"
+
+
+def _row(row: TTLRow) -> str:
+    codes = "any" if row.codes is ANY else " ".join(str(code) for code in sorted(row.codes))
+    return f"{codes} {row.seconds}s"
+
+
+def _print_request(
+    config: Config, location: LocationConfig, route: Route, method: str, out: TextIO, now: float
+) -> None:
+    if location.bucket is None:
+        assert location.origin is not None  # one of the two is there
+        print(f"\nsent to the origin, unsigned:\n  {method} {_text(route.target)}", file=out)
+        print(f"  Host: {_text(location.origin.authority)}", file=out)
+        return
+    bucket = config.buckets[location.bucket]
+    explained = bucket.signer().explain(method.encode("ascii"), route.key[1:], route.query, now)
+    how = "unsigned" if bucket.sign is SignMode.OFF else f"aws_sign = {bucket.sign.value}"
+    print(f"\nsent to the bucket ({how}):", file=out)
+    print(f"  {method} {_text(explained.signed.target)}", file=out)
+    for name, value in explained.signed.fields:
+        print(f"  {_text(name)}: {_text(value)}", file=out)
+    for title, text in (
+        ("canonical request", explained.canonical_request),
+        ("string to sign", explained.string_to_sign),
+    ):
+        if text:
+            print(f"\n{title}:", file=out)
+            print(
+                "".join(f"  {line}".rstrip() + "\n" for line in text.split("\n")), end="", file=out
+            )
