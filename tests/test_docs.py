@@ -16,6 +16,7 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import load
+from s3shield.config.options import ALLOWED, BUCKET, DAEMON, LOCATION, ORIGIN, SERVER, TLS
 from s3shield.policy import CacheStatus, NoStoreReason
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -82,6 +83,23 @@ class ListTests(SynchronousTestCase):
         table = text.partition("Why something was not stored")[2].partition("What a client")[0]
         named = set(re.findall(r"(?m)^``([a-z-]+)``", table))
         self.assertEqual({reason.value.decode() for reason in NoStoreReason}, named)
+
+    def test_options(self) -> None:
+        """The reference has each option that is read, in the section it is read in, and no other."""
+        text = (ROOT / "docs" / "configuration.rst").read_text()
+        parts = re.split(r"(?m)^\[(s3shield|cache|bucket|server|location)\b.*\]$", text)
+        kinds = dict(zip(parts[1::2], parts[2::2], strict=True))
+        for kind, body in kinds.items():
+            heads = re.findall(r"(?m)^``.*``$", body)
+            named = {name for head in heads for name in re.findall(r"``([^`]+)``", head)}
+            # What stands in an outer section as a default is described in the inner one.
+            own = {
+                "s3shield": set(DAEMON),
+                "bucket": set(BUCKET),
+                "server": {*SERVER, *TLS},
+                "location": {"server", *LOCATION, *ORIGIN},
+            }.get(kind, set(ALLOWED[kind]))
+            self.assertEqual(own, named, kind)
 
     def test_readme_links(self) -> None:
         """The README names no page that is not there."""

@@ -35,7 +35,7 @@ LEVELS: Final = (
 """Rooms from the inside out: a room may import its own level and those before it."""
 
 PURE: Final = {"policy", "signing", "routing", "config"}
-READERS: Final[set[str]] = set()
+READERS: Final = {"s3shield.config.load"}
 """Modules of pure packages whose very job is to read a file or the environment."""
 IMPURE: Final = {
     "asyncio",
