@@ -14,9 +14,9 @@ __all__ = ["BadValueError", "Complaints", "ConfigError", "ConfigErrors", "neares
 class ConfigError:
     """One mistake.
 
-    file: str. line: 1-based, 0 for the file as a whole. section: what stands in brackets, or "". option: its name,
-    or "" when it is about the section. message: one sentence, never a secret.
-    suggestion: the nearest known name, or None.
+    file: str. line: 1-based, 0 for the file as a whole. section: what stands in
+    brackets, or "". option: its name, or "" when it is about the section. message: one
+    sentence, never a secret. suggestion: the nearest known name, or None.
     """
 
     file: str
@@ -27,10 +27,11 @@ class ConfigError:
     suggestion: str | None = None
 
     def __str__(self) -> str:
-        place = " ".join(part for part in (f"[{self.section}]", self.option) if part != "[]")
+        section = f"[{self.section}] " if self.section else ""
+        option = f"{self.option}: " if self.option else ""
         hint = f" (did you mean {self.suggestion!r}?)" if self.suggestion else ""
         line = f":{self.line}" if self.line else ""
-        return f"{self.file}{line}: {place}{': ' if place else ''}{self.message}{hint}"
+        return f"{self.file}{line}: {section}{option}{self.message}{hint}"
 
 
 class ConfigErrors(Exception):  # noqa: N818 - it holds several

@@ -22,13 +22,18 @@ ModeOf = Callable[[str], int | None]
 
 @attrs.frozen
 class Value:
-    """An option's value, and where it came from. broken: it could not be read."""
+    """An option's value, and where it came from.
+
+    broken: it could not be read. hidden: the text behind it, where that is not in the file
+    itself and so must not be shown in a message.
+    """
 
     value: Any = attrs.field(repr=False)
     title: str
     option: str
     line: int
     broken: bool = False
+    hidden: tuple[str, ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen
@@ -60,7 +65,11 @@ class Sources:
         self, at: Given | Value, message: str, option: str = "", suggestion: str | None = None
     ) -> None:
         """Note a mistake. at: what it is about; option: of a section that lacks it."""
-        name = at.option if isinstance(at, Value) else option
+        name = option
+        if isinstance(at, Value):
+            name = at.option
+            if at.hidden:
+                message, suggestion = _masked(message, at.hidden), None
         self.complaints.add(ConfigError(self.file, at.line, at.title, name, message, suggestion))
 
     def where(self, at: Given | Value) -> str:
@@ -131,6 +140,7 @@ def _take_option(option: Option, title: str, spec: Spec, sources: Sources) -> Va
             lines = [(option.number, "")]  # never joined: half of it may be another option
         lines = [(option.number, " ".join(text for _, text in lines))]
     broken = False
+    hidden: list[str] = []
     for number, text in lines:
         at = Value(None, title, option.name, number, broken=True)
         try:
@@ -141,6 +151,8 @@ def _take_option(option: Option, title: str, spec: Spec, sources: Sources) -> Va
             continue
         if found is None and spec.secret and text:
             sources.warn_if_open(sources.file)
+        if found is not None:
+            hidden.append(found)
         whole = text if found is None else found
         for part in [each.strip() for each in whole.splitlines()] if spec.many else [whole]:
             if spec.many and not part:
@@ -163,9 +175,9 @@ def _take_option(option: Option, title: str, spec: Spec, sources: Sources) -> Va
             return at
         good = [] if spec.many else [spec.read("")]
     if spec.many:
-        return Value(tuple(good), title, option.name, option.number, broken)
+        return Value(tuple(good), title, option.name, option.number, broken, tuple(hidden))
     value = good[0] if good else None
-    return Value(value, title, option.name, option.number, broken or not good)
+    return Value(value, title, option.name, option.number, broken or not good, tuple(hidden))
 
 
 def take(section: Section, sources: Sources) -> Given:

@@ -58,8 +58,8 @@ class Section:
 
 
 def escape(value: str) -> str:
-    """Write a value so that no part of it is taken for a comment."""
-    return _TO_ESCAPE.sub(r"\1\\\2", value)
+    """Write a value, to stand after ` = `, so that no part of it is taken for a comment."""
+    return _TO_ESCAPE.sub(r"\1\\\2", " " + value)[1:]
 
 
 def _bare(text: str) -> str:

@@ -59,7 +59,9 @@ def parse_millis(text: str) -> int:
         if this <= rank:
             raise BadValueError("the units of a time go from large to small", text)
         if not unit and found.end() < len(stripped):
-            raise BadValueError("a number without a unit is the last of a time", text)
+            if stripped[found.end()].isdigit():
+                raise BadValueError("a number without a unit is the last of a time", text)
+            raise BadValueError("a time looks like 30s, 5m, 1h30m or 7d", text)
         total, end, rank = total + int(found[1]) * _UNITS[unit], found.end(), this
     if not stripped:
         raise BadValueError("a time looks like 30s, 5m, 1h30m or 7d", text)
