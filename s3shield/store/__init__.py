@@ -8,7 +8,8 @@ from .eviction import Limits
 from .evictor import Evictor
 from .files import BodyFile
 from .record import Entry
-from .store import Stats, Store
+from .stats import Stats
+from .store import Store
 
 __all__ = [
     "BodyFile",

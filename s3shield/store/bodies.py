@@ -12,7 +12,7 @@ import attrs
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from s3shield.policy.entry import StoredResponse
+from s3shield.policy import StoredResponse
 
 from .files import Bodies, BodyFile, Threads
 from .record import Entry

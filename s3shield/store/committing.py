@@ -169,7 +169,9 @@ class Committing:
     def _delete_orphans(self) -> None:
         orphans, self.orphans = self.orphans, []
         for digest, blob in orphans:
-            if not self._place.named(digest, blob):
+            row = self._pending.get(digest)
+            waits = row is not None and row.entry is not None and row.entry.blob == blob
+            if not waits and not self._place.named(digest, blob):
                 self._on_disk(self._place.bodies.delete, digest, blob)
 
     def _delete(self, freed: Iterable[tuple[bytes, bytes]]) -> None:
@@ -254,6 +256,9 @@ class Committing:
 
     def _recover(self) -> None:
         self._trouble(f"{self._place.path} was deleted; the cache starts anew")
+        with self.lock:
+            for row in self._pending.values():
+                row.ident = None  # what `recent` had is gone: nothing overrules it
         try:
             self._place.recover()
         except (OSError, StoreError, lmdb.Error) as error:

@@ -209,7 +209,8 @@ class Bodies:
             source.rename(target)
         except FileNotFoundError:
             if source.exists():
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for folder in (self._blobs, target.parent.parent, target.parent):
+                    folder.mkdir(mode=0o700, exist_ok=True)
                 source.rename(target)
 
     def delete(self, digest: bytes, blob: bytes) -> None:

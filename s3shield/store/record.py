@@ -21,7 +21,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-from s3shield.policy.entry import EntryMeta, StoredResponse
+from s3shield.policy import EntryMeta, StoredResponse
 
 __all__ = [
     "FORMAT",

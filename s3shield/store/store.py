@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import lmdb
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from s3shield.policy.entry import StoredResponse
+from s3shield.policy import StoredResponse
 
 from .bodies import BodyWriter, WrittenBody
 from .change import Row
@@ -32,37 +31,15 @@ from .index import IndexClosedError
 from .place import Place
 from .record import Entry, RecordError, encode, pack_checksums, refreshed, restamped
 from .rows import Totals, minute_of
+from .stats import Stats
 
-__all__ = ["MAP_SIZE", "Stats", "Store"]
+__all__ = ["MAP_SIZE", "Store"]
 
 MAP_SIZE: Final = 64 << 30
 """Bytes of address space for the index to begin with; the file is as large as its content."""
 _MOST_PENDING: Final = 128 << 20
 _MOST_TOUCHED: Final = 100_000
 _ROOM_FOR_BODY: Final = 64 << 20
-
-
-@attrs.frozen(kw_only=True)
-class Stats:
-    """What the store holds and does.
-
-    entries, size: committed, by all processes; size in bytes, body files included.
-    pending, pending_size: changes of this process not yet committed, and their bytes.
-    commits, dropped: groups committed and changes dropped since it was opened.
-    open_files: body files kept open. map_size, map_used: bytes of the index's map.
-    era: unclean stops of the operating system so far.
-    """
-
-    entries: int
-    size: int
-    pending: int
-    pending_size: int
-    commits: int
-    dropped: int
-    open_files: int
-    map_size: int
-    map_used: int
-    era: int
 
 
 class Store:
@@ -249,8 +226,9 @@ class Store:
         replaced = self._commits.add(row)
         if replaced is None:
             return
-        if replaced.entry is not None and replaced.entry.blob is not None:
-            self._committing.orphans.append((row.digest, replaced.entry.blob))
+        blob = None if replaced.entry is None else replaced.entry.blob
+        if blob is not None and (row.entry is None or row.entry.blob != blob):
+            self._committing.orphans.append((row.digest, blob))
         if row.ident is None and replaced.ident is not None:
             self._committing.stale.append((row.digest, replaced.ident))
 

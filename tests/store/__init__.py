@@ -1,0 +1,1 @@
+"""The store: LMDB, files and processes, in real directories."""
