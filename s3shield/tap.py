@@ -4,33 +4,52 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from twisted.application.service import IService
 from twisted.python import usage
 
+import twisted
+from s3shield import __version__
 from s3shield.ops import Daemon, StartError, make_plan
 
 __all__ = ["Options", "makeService"]
+
+
+_EXAMPLES: Final = """\
+Examples:
+  twistd -n s3shield -c s3shield.ini
+      run in the foreground, messages on the terminal
+  twistd --pidfile=/run/s3shield.pid s3shield -c /etc/s3shield/s3shield.ini
+      run in the background
+  s3shield check s3shield.ini
+      look for mistakes without starting anything
+
+Signals: TERM or INT finish what is under way and stop (a second one does not
+wait), USR1 opens the logs again after they were moved.
+"""
 
 
 class Options(usage.Options):
     """`twistd [options] s3shield -c FILE`."""
 
     synopsis = "[-c FILE]"
-    longdesc = (
-        "Serves private S3 buckets: signs requests, caches what comes back.\n\n"
-        "Examples:\n"
-        "  twistd -n s3shield -c s3shield.ini      run in the foreground, logs on the terminal\n"
-        "  twistd --pidfile=/run/s3shield.pid s3shield -c /etc/s3shield/s3shield.ini\n"
-        "                                          run as a daemon\n"
-        "  s3shield check s3shield.ini             look for mistakes without starting\n\n"
-        "Signals: TERM or INT drain and stop, USR1 opens the logs again."
-    )
+    longdesc = "Serves private S3 buckets: signs requests, caches what comes back."
     optParameters = [  # noqa: RUF012  # read by usage.Options
         ["config", "c", "/etc/s3shield/s3shield.ini", "The configuration file."],
     ]
-    compData = usage.Completions(optActions={"config": usage.CompleteFiles("*.ini")})
+    compData = usage.Completions(  # type: ignore[no-untyped-call]  # Twisted's
+        optActions={"config": usage.CompleteFiles("*.ini")}  # type: ignore[no-untyped-call]
+    )
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Return the help text; the examples keep their lines."""
+        return f"{super().getUsage(width)}\n{_EXAMPLES}"
+
+    def opt_version(self) -> NoReturn:
+        """Display the versions of s3shield and Twisted, and exit."""
+        sys.stdout.write(f"s3shield {__version__}, Twisted {twisted.__version__}\n")
+        raise SystemExit(0)
 
 
 def _refuse(message: str) -> NoReturn:

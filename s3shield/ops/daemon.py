@@ -7,13 +7,15 @@ the logs again, SIGHUP is kept for reload.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import IProcess, Service
 from twisted.internet.defer import Deferred, succeed
@@ -28,6 +30,8 @@ from s3shield.ops.service_module import first_error, load_service
 from s3shield.ops.workers import WorkerFailed, Workers
 
 __all__ = ["Daemon"]
+
+_MOST_FILES: Final = 1 << 20
 
 
 class Daemon(Service):
@@ -88,6 +92,7 @@ class Daemon(Service):
         """Start serving, or the workers; ends the process with status 1 when that fails."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
         atexit.register(self._exit)
+        _raise_file_limit()
         self._reactor.callWhenRunning(self._take_signals)
         self._reactor.callWhenRunning(self._begin)
 
@@ -174,6 +179,10 @@ class Daemon(Service):
             self._reactor.stop()
         elif self._workers is not None:
             self._workers.kill()
+        elif self._access_log is not None:
+            # Everything on disk is safe at any instant; only the log has to be written.
+            self._access_log.close()
+            os._exit(0)
 
     def reopen_logs(self) -> None:
         """Open every log again, here and in the workers."""
@@ -217,3 +226,14 @@ class Daemon(Service):
                 self.log.info(text, path=self._plan.pid_file, reason=error.strerror)
         self._plan.unlink_sockets()
         self.log.info("stopped")
+
+
+def _raise_file_limit() -> None:
+    """Take as many descriptors as this process may have: one or two a connection are needed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard if hard != resource.RLIM_INFINITY else _MOST_FILES, _MOST_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    # macOS names a hard limit that it does not grant.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -234,7 +234,8 @@ def _who(config: Config, path: str) -> tuple[int | None, int | None, list[str]]:
     problems = []
     if user is not None:
         try:
-            uid = pwd.getpwnam(user).pw_uid
+            account = pwd.getpwnam(user)
+            uid, gid = account.pw_uid, account.pw_gid
         except KeyError:
             problems.append(f"{place}: [s3shield] user: there is no user {user!r}")
     if group is not None:

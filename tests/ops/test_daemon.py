@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import http.server
+import io
 import os
 import signal
 import socket
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from s3shield.tap import Options, makeService
 
 ROOT = Path(__file__).resolve().parents[2]
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
@@ -29,10 +32,12 @@ class Origin(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         """Answer."""
         self.send_response(200)
-        self.send_header("Content-Length", "10")
+        # Long enough not to be held together on its way.
+        first = b"hello" * (50_000 if self.path == "/slow" else 1)
+        self.send_header("Content-Length", str(len(first) + 5))
         self.send_header("Cache-Control", "max-age=600")
         self.end_headers()
-        self.wfile.write(b"hello")
+        self.wfile.write(first)
         if self.path == "/slow":
             self.wfile.flush()
             self.reached.set()
@@ -169,13 +174,24 @@ proxy_cache = main
             connection.close()
 
     def assertGone(self, pids: list[int]) -> None:
-        """Fail if a process still runs."""
+        """Wait until none of the processes is left, or only as a zombie of init's."""
         for pid in pids:
-            try:
-                state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-            except OSError:
-                continue
-            self.assertEqual(state, "Z", f"process {pid} still runs")
+            self.wait_for(lambda pid=pid: self.gone(pid))
+
+    def gone(self, pid: int) -> bool:
+        """Return whether a process has ended."""
+        shown = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        return shown.stdout.strip()[:1] in ("", "Z")
+
+    def wait_for(self, condition) -> None:
+        """Wait for something of which nobody tells us."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                self.fail("waited in vain")
+            time.sleep(0.01)
 
 
 class Life(DaemonCase):
@@ -251,9 +267,29 @@ class Life(DaemonCase):
             Origin.go_on.set()
             while piece := client.recv(65536):
                 data += piece
-            self.assertTrue(data.endswith(b"helloworld"), data)
+            self.assertTrue(data.endswith(b"hello" * 50_000 + b"world"), data[-100:])
             self.assertEqual(running.process.wait(PATIENCE), 0)
             (self.folder / "cache").rename(self.folder / f"cache.{workers}")
+
+    def test_impatient(self) -> None:
+        """A second TERM does not wait for what is under way; the exit status is 0 still."""
+        for workers in (1, 0):
+            self.write(workers=workers)
+            Origin.reached.clear()
+            running = self.run_daemon()
+            running.until("ready: listening on")
+            client = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+            self.addCleanup(client.close)
+            client.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            Origin.reached.wait(PATIENCE)
+            self.assertTrue(client.recv(1))
+            running.process.terminate()
+            self.refused()
+            running.process.terminate()
+            self.assertEqual(running.process.wait(10), 0)
+            running.all_gone()
+            (self.folder / "cache").rename(self.folder / f"cache.{workers}")
+        Origin.go_on.set()
 
     def refused(self) -> None:
         """Wait until nobody listens."""
@@ -283,14 +319,6 @@ class Life(DaemonCase):
         self.assertIn("stopped", errors.read_text())
         self.assertNotIn("/after", (self.folder / "access.1").read_text())
         self.assertEqual(running.lines, [])
-
-    def wait_for(self, condition) -> None:
-        """Wait for something about files, of which nobody tells us."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                self.fail("waited in vain")
-            time.sleep(0.01)
 
     def test_daemonized(self) -> None:
         """Without -n it goes to the background, with a pid file, logs, and a clean end."""
@@ -327,6 +355,16 @@ class Refusals(DaemonCase):
         self.assertNotIn("Traceback", "\n".join(running.lines))
         return running.lines
 
+    def refused_here(self) -> list[str]:
+        """Make the service in this process; return what was said."""
+        options = Options()
+        options["config"] = str(self.ini)
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            error = self.assertRaises(SystemExit, makeService, options)
+        self.assertEqual(error.code, 1)
+        return said.getvalue().splitlines()
+
     def test_port_in_use(self) -> None:
         """One line with the place of the listen option; no cache, no pid file."""
         with socket.create_server(("127.0.0.1", self.port)):
@@ -335,10 +373,21 @@ class Refusals(DaemonCase):
         self.assertIn(f"127.0.0.1:{self.port}", line)
         self.assertFalse((self.folder / "twistd.pid").exists())
 
+    def test_no_user(self) -> None:
+        """Users, groups and certificates that are not there."""
+        self.write(daemon="user = no-such-user\ngroup = no-such-group")
+        lines = self.refused_here()
+        self.assertEqual(len(lines), 2, lines)
+        self.assertIn("there is no user 'no-such-user'", lines[0])
+
+    def test_help(self) -> None:
+        """The help has examples with their lines whole."""
+        self.assertIn("\n  twistd -n s3shield -c s3shield.ini\n", str(Options()))
+
     def test_mistakes(self) -> None:
         """Every mistake of the configuration, one line each."""
         self.write(daemon="wrokers = 3", more="proxy_cahce = main")
-        lines = self.refused()
+        lines = self.refused_here()
         self.assertEqual(len(lines), 2, lines)
         self.assertIn("workers", lines[0])
         self.assertIn("proxy_cache", lines[1])
@@ -346,7 +395,7 @@ class Refusals(DaemonCase):
     def test_no_file(self) -> None:
         """A configuration file that is not there."""
         self.ini.unlink()
-        (line,) = self.refused()
+        (line,) = self.refused_here()
         self.assertIn("s3shield.ini", line)
 
     def test_paths(self) -> None:
@@ -355,7 +404,7 @@ class Refusals(DaemonCase):
         ini = self.ini.read_text().replace("access.log json", "access.log $stauts")
         ini = ini.replace("[s3shield]", f"[s3shield]\nerror_log = {self.folder}/none/error.log")
         self.ini.write_text(ini)
-        lines = self.refused()
+        lines = self.refused_here()
         self.assertEqual(len(lines), 3, lines)
         self.assertIn("did you mean $status?", lines[0])
         self.assertIn("none/error.log", lines[1])
