@@ -11,6 +11,9 @@ goes:
 * not kept, or no longer because the disk refused: what the slowest reader lacks, at most
   about WINDOW.
 
+The last bytes of a body that goes to a file are held back until `end`: by then the index
+names the file, so a client that asks again finds it, whichever worker it meets.
+
 Past those bounds the origin is paused. So memory is bounded, a slow reader of a stored
 body never slows the others, and a reader of a body that is not stored sets the origin's
 pace.
@@ -48,8 +51,10 @@ class Tap(Protocol):
 class Fill:
     """One arriving body. A `Source` for its readers.
 
-    tap: what to pause. inline_limit: bytes up to which a kept body stays in memory.
+    tap: what to pause. length: bytes to come, None when not known. inline_limit: bytes
+    up to which a kept body stays in memory.
     new_body: Callable that opens a body file, or None when the body is not kept.
+    arrived: bytes that came; received: those that readers may have.
     abandoned: called when the last reader has left a body that is still arriving.
     """
 
@@ -58,10 +63,12 @@ class Fill:
         "_file",
         "_inline_limit",
         "_kept",
+        "_length",
         "_new_body",
         "_paused",
         "_tap",
         "_window",
+        "arrived",
         "readers",
         "received",
         "state",
@@ -72,6 +79,7 @@ class Fill:
         self,
         tap: Tap,
         *,
+        length: int | None,
         inline_limit: int,
         new_body: Callable[[], BodyWriter] | None,
         abandoned: Callable[[], None],
@@ -80,6 +88,8 @@ class Fill:
         self.state = SourceState.ARRIVING
         self.readers: list[Reader] = []
         self.writer: BodyWriter | None = None
+        self.arrived = 0
+        self._length = length
         self._tap = tap
         self._inline_limit = inline_limit
         self._new_body = new_body
@@ -114,15 +124,18 @@ class Fill:
 
     def data(self, data: bytes) -> None:
         """Take the next bytes of the body."""
-        offset = self.received
-        self.received = offset + len(data)
+        offset = self.arrived
+        self.arrived = offset + len(data)
         if self._new_body is not None:
             self._window.append((offset, data))
             self._kept += len(data)
             if self.writer is not None:
                 self.writer.write(data)
-            elif self.received > self._inline_limit:
+            elif self.arrived > self._inline_limit:
                 self._spill()
+            if self.arrived == self._length and self.writer is not None:
+                return
+        self.received = self.arrived
         lagging = False
         for reader in tuple(self.readers):
             reader.offer(offset, data)
@@ -136,6 +149,7 @@ class Fill:
     def end(self) -> None:
         """The body is whole."""
         self.state = SourceState.COMPLETE
+        self.received = self.arrived
         self._wake()
 
     def fail(self) -> None:

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Flight"]
 
+_FAILINGS: Final = frozenset({403, 404, 429})
+"""Statuses below 500 that `proxy_cache_use_stale` can name."""
 _SECOND: Final = 1
 """Attempt number of the flight that a waiter leads after the first one failed."""
 
@@ -176,7 +178,7 @@ class Flight:
             self._stop_call()
             self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
             return
-        if entry is not None and f"http_{head.status}" in policy.use_stale:
+        if entry is not None and (head.status in _FAILINGS or head.status >= 500):
             failure = OriginFailure(FailureKind.STATUS, f"status {head.status}", head.status)
             if isinstance(on_origin_error(self._request, entry, failure, now, policy), ServeStale):
                 self._stop_call()
@@ -210,7 +212,7 @@ class Flight:
             self._chunks.append(data)
         elif self._fill is not None:
             self._fill.data(data)
-            if self._meta is not None and self._fill.received > self._zone.largest:
+            if self._meta is not None and self._fill.arrived > self._zone.largest:
                 self._meta = None
                 self._note(NoStoreReason.TOO_LARGE)
                 self._fill.keep_no_longer()
@@ -271,16 +273,18 @@ class Flight:
 
     def _end_long(self, fill: Fill) -> None:
         if self._meta is not None and fill.keeps:
-            head = self._head_to_keep(fill.received)
+            head = self._head_to_keep(fill.arrived)
             body = fill.in_memory
             if body is not None:
                 self._zone.keep(self._place(), self._meta, head, body)
             elif fill.writer is not None:
                 # Until the index names the file, newcomers are served from here.
                 stored = self._zone.keep_file(self._place(), self._meta, head, fill.writer)
-                stored.addCallback(lambda _entry: self._close())
-                fill.end()
+                stored.addCallback(lambda _entry: self._landed(fill))
                 return
+        self._landed(fill)
+
+    def _landed(self, fill: Fill) -> None:
         self._close()
         fill.end()
 
@@ -348,6 +352,7 @@ class Flight:
         assert self._call is not None
         self._fill = Fill(
             self._call,
+            length=self._length,
             inline_limit=self._zone.inline_limit,
             new_body=None
             if self._meta is None

@@ -13,6 +13,7 @@ import attrs
 from twisted.logger import Logger
 
 from s3shield.policy import (
+    HIT,
     CachePolicy,
     CacheStatus,
     Fetch,
@@ -110,7 +111,7 @@ class Location:
         policy = self.policy
         entry = self._lookup(route, request, policy)
         decision = decide(request, entry, now, policy)
-        if isinstance(decision, Hit):
+        if decision is HIT:
             assert entry is not None
             self._touch(entry.digest)
             body = entry.body
@@ -155,6 +156,8 @@ class Location:
                 self._fetch(transaction, entry)
             case GatewayTimeout():
                 transaction.refuse(504)
+            case Hit():
+                raise AssertionError(decision)  # there is one Hit, and it was dealt with
             case _:
                 assert_never(decision)
 
