@@ -101,11 +101,6 @@ class Change:
         self.txn.delete(digest, db=self._dbs.entries)
         return self._unweigh(digest)
 
-    def last_used(self, digest: bytes) -> int:
-        """Return the minute of last use, or -1."""
-        row = self.txn.get(digest, db=self._dbs.atime)
-        return ATIME.unpack(row)[0] if row is not None else -1
-
     def touch(self, digest: bytes, minute: int) -> None:
         """Move the entry's LRU row to `minute`."""
         txn, dbs = self.txn, self._dbs

@@ -70,6 +70,7 @@ class Committing:
         try:
             if self._place.is_broken():
                 self._recover()
+            self._place.index.check_readers()
             self._place.ballast.load()
         except (OSError, lmdb.Error) as error:
             self._trouble(f"the cache cannot be used: {plain(error)}")
@@ -155,7 +156,11 @@ class Committing:
                     if row.digest not in self._pending and self.commits.add_again(removal):
                         self._pending[row.digest] = removal
         self._delete_orphans()
-        if rows and not self.closing:
+        if self.closing:
+            return
+        if isinstance(error, lmdb.PanicError):
+            self._reopen()
+        elif is_no_room(error):
             self.make_room()
 
     def _stored(self, digest: bytes) -> bool:
@@ -205,7 +210,7 @@ class Committing:
             except IndexClosedError:
                 return
             except lmdb.Error as error:
-                if not is_no_room(error) and "Input/output" not in str(error):
+                if not is_no_room(error):
                     self._trouble(f"cannot make room: {plain(error)}")
                     return
                 continue
@@ -253,6 +258,13 @@ class Committing:
             self.commits.run(lambda: self._step(wanted, total, done))
 
     # Recovery
+
+    def _reopen(self) -> None:
+        """LMDB refuses to write after a failure it could not undo, until it is opened anew."""
+        try:
+            self._place.index.reopen()
+        except StoreError as error:
+            self._trouble(str(error))
 
     def _recover(self) -> None:
         self._trouble(f"{self._place.path} was deleted; the cache starts anew")

@@ -12,6 +12,11 @@ __all__ = ["StoreError", "StoreVersionError", "is_no_room", "plain"]
 _NO_ROOM: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENOMEM}
 )
+_LMDB_NO_ROOM: Final = (
+    "Disk quota exceeded",
+    "File too large",
+    "Input/output error",  # LMDB's name for a short write, the first sign of a full disk
+)
 
 
 class StoreError(Exception):
@@ -29,9 +34,7 @@ def is_no_room(error: BaseException) -> bool:
     if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)):
         return True
     # The other errnos have no class of their own in the binding, only their text.
-    return isinstance(error, lmdb.Error) and any(
-        text in str(error) for text in ("Disk quota exceeded", "File too large")
-    )
+    return isinstance(error, lmdb.Error) and any(text in str(error) for text in _LMDB_NO_ROOM)
 
 
 def plain(error: BaseException) -> str:

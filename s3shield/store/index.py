@@ -21,14 +21,14 @@ from .change import DATABASES, Change, Databases, Row, read_totals
 from .errors import StoreError, StoreVersionError, plain
 from .eviction import Budget, plan
 from .record import FORMAT
-from .rows import LRU, NOTHING, LruRow, Totals, Weight, lru_row
+from .rows import NOTHING, LruRow, Totals, Weight, lru_row
 
 __all__ = ["Index", "IndexClosedError", "Swept"]
 
 _MIN_MAP: Final = 1 << 26
 _FORMAT_ROW: Final = b"format"
 _digest = operator.attrgetter("digest")
-_SCAN: Final = 8192
+_SCAN: Final = 4096
 """LRU rows looked at in one step of a sweep."""
 
 
@@ -129,6 +129,12 @@ class Index:
         self.close()
         with self._lock:
             self._open()
+
+    def check_readers(self) -> None:
+        """Clear the slots of readers that were killed: they keep old pages from being used."""
+        with self._lock:
+            if self._env is not None:
+                self._env.reader_check()
 
     def is_lost(self) -> bool:
         """Tell whether the file we have mapped is no longer the one at our path."""
@@ -258,34 +264,36 @@ class Index:
 
     def evict(self, wanted: Budget, limit: int, resume: bytes | None = None) -> Swept:
         """Remove at most `limit` entries of those that `wanted` names, from `resume` on."""
-        with self._reading() as txn, txn.cursor(self._dbs.lru) as cursor:
-            found = cursor.set_range(resume) if resume else cursor.first()
-            # Copied in chunks: what is not needed of a million rows is not read.
-            scanned = list(itertools.islice(cursor, _SCAN)) if found else []
-        victims = plan([lru_row(key, value) for key, value in scanned], wanted, limit)
-        resume = scanned[-1][0] if len(scanned) == _SCAN else None
-        if not victims:
-            return Swept(resume=resume)
-        if len(victims) == limit:
-            resume = LRU.pack(victims[-1].minute, victims[-1].digest)
         gone: list[Weight] = []
+        last: bytes | None = None
 
         def work(change: Change) -> None:
-            # What has been used since we looked is not among the oldest.
-            gone[:] = [
-                change.remove(row.digest)
-                for row in sorted(victims, key=_digest)
-                if change.last_used(row.digest) == row.minute
-            ]
+            # All in the write transaction: other readers of ours do not wait for it.
+            nonlocal last
+            last = None
+            with change.txn.cursor(self._dbs.lru) as cursor:
+                found = cursor.set_range(resume) if resume else cursor.first()
+                keys: list[bytes] = []
+                victims = plan(_scan(cursor, keys), wanted, limit) if found else []
+            if len(keys) == _SCAN or len(victims) == limit:
+                last = keys[-1]
+            gone[:] = [change.remove(row.digest) for row in sorted(victims, key=_digest)]
 
         freed = self._write(work).freed
         weight = Weight(sum(w.size for w in gone), sum(w.disk for w in gone))
-        return Swept(len(gone), weight, tuple(freed), resume)
+        return Swept(len(gone), weight, tuple(freed), last)
 
     def trash(self) -> list[tuple[bytes, bytes]]:
         """Return (digest, blob id) of the body files that may still have to be deleted."""
         with self._reading() as txn, txn.cursor(self._dbs.trash) as cursor:
             return [(digest, blob) for blob, digest in cursor]
+
+
+def _scan(cursor: lmdb.Cursor[bytes], keys: list[bytes]) -> Iterator[LruRow]:
+    """Yield LRU rows from the cursor on, a limited number; note the keys."""
+    for key, value in itertools.islice(cursor, _SCAN):
+        keys.append(key)
+        yield lru_row(key, value)
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:

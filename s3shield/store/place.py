@@ -65,8 +65,9 @@ class Place:
                 if not living(self.path):
                     self.index.set_meta({b"clean": _YES})
         finally:
-            if self.recent is not None:
-                self.recent.close()
+            recent, self.recent = self.recent, None
+            if recent is not None:
+                recent.close()
             self.index.close()
 
     def recover(self) -> None:

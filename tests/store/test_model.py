@@ -175,7 +175,7 @@ class ModelTests(SynchronousTestCase):
         run_state_machine_as_test(
             Model,
             settings=settings(
-                max_examples=60,
+                max_examples=40,
                 stateful_step_count=30,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

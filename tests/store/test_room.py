@@ -223,3 +223,26 @@ class DeletedTests(StoreTests, SynchronousTestCase):
         store._open_files.shrink(0)
         self.assertEqual(self.body_of(store, entry), b"body")
         self.assertEqual(len(self.files("blobs")), 1)
+
+
+class PanicTests(StoreTests, SynchronousTestCase):
+    def test_opened_anew(self):
+        """When LMDB refuses to go on, the index is opened anew and what was committed is there."""
+        store = self.make_store()
+        self.put(store, b"key")
+        store.flush()
+        self.patch(store._place.index, "apply", self.panic)
+        self.put(store, b"lost")
+        store.flush()
+        self.patch(
+            store._place.index, "apply", type(store._place.index).apply.__get__(store._place.index)
+        )
+        self.assertIsNone(self.get(store, b"lost"))
+        self.put(store, b"new")
+        store.flush()
+        self.assertIsNotNone(self.get(store, b"key"))
+        self.assertIsNotNone(self.get(store, b"new"))
+
+    def panic(self, *_):
+        """Fail as LMDB does after a write of its meta page has failed."""
+        raise lmdb.PanicError("mdb_txn_begin")

@@ -185,7 +185,7 @@ class SharingTests(StoreTests, SynchronousTestCase):
         """After kill -9 every entry has its whole body, and no file is without an entry."""
         rand = random.Random(20261124)
         self.make_store().close()
-        for turn in range(8):
+        for turn in range(6):
             workers = [self.make_worker() for _ in range(1 + turn % 2)]
             for number, worker in enumerate(workers):
                 worker.send(b"storm", b"%d" % (10 * turn + number))
