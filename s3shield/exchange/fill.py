@@ -182,6 +182,10 @@ class Fill:
             return b""
         return read_file(file, position, min(size, readable))
 
+    def caught_up(self) -> None:
+        """What a reader lacked is not needed any more; the origin may go on."""
+        self._trim()
+
     def left(self, reader: Reader) -> None:
         """One reader fewer: what only it needed can go."""
         if reader in self.readers:

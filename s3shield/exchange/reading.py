@@ -54,6 +54,9 @@ class Source(Protocol):
         An empty piece, or a failed Deferred, says that they cannot be had.
         """
 
+    def caught_up(self) -> None:
+        """A reader that lagged has everything that is there."""
+
     def left(self, reader: Reader) -> None:
         """`reader` is done, or its client is gone."""
 
@@ -85,6 +88,9 @@ class StoredSource:
     def read(self, position: int, size: int) -> Piece | Deferred[bytes]:
         """From the page cache now, from the disk later."""
         return read_file(self._file, position, size)
+
+    def caught_up(self) -> None:
+        """All of it is there from the start."""
 
     def left(self, reader: Reader) -> None:
         """The one reader of this source is done."""
@@ -165,6 +171,8 @@ class Reader:
                     self._finish()
                 elif self.source.state is SourceState.BROKEN:
                     self.cut()
+                else:
+                    self.source.caught_up()
                 return
             if written >= TURN:
                 self._later()
