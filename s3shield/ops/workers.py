@@ -163,6 +163,7 @@ class Workers:
         self._slots = [_Slot(index) for index in range(count)]
         self._started: Deferred[None] | None = None
         self._stopped: Deferred[None] | None = None
+        self._given_up = False
         self._kill: IDelayedCall | None = None
         self._reap: IDelayedCall | None = None
         self.restarts = 0
@@ -223,8 +224,12 @@ class Workers:
         if self._stopped is not None:
             self._check_stopped()
             return
+        if self._given_up:
+            return
         how = _how_it_ended(reason)
         if self._started is not None:
+            # The others will fail alike; the caller stops what is left.
+            self._given_up = True
             started, self._started = self._started, None
             started.errback(WorkerFailed(worker.failure or f"a worker {how} before it was ready"))
             return

@@ -120,6 +120,8 @@ class DaemonCase(SynchronousTestCase):
         """Start the origin; write the configuration."""
         self.origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
         self.origin.daemon_threads = True
+        # Some tests cut it off in the middle of an answer.
+        self.origin.handle_error = lambda *_: None
         threading.Thread(target=self.origin.serve_forever, args=(0.05,), daemon=True).start()
         self.addCleanup(self.origin.server_close)
         self.addCleanup(self.origin.shutdown)

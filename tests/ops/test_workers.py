@@ -201,6 +201,21 @@ class Backoff(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual(clock.getDelayedCalls(), [])
 
+    def test_all_fail_at_first(self) -> None:
+        """When all fail at first start one failure is told, none is restarted, stop is quick."""
+        clock, processes = Clock(), FakeProcesses()
+        workers = Workers(clock, processes, count=2, command=["x"], sockets=[], drain=1)
+        events = []
+        workers.log = Logger(observer=events.append)
+        started = workers.start()
+        for worker in processes.started:
+            worker.childDataReceived(4, b"failed no room\n")
+            worker.processEnded(Failure(GoneError()))
+        self.assertEqual(str(self.failureResultOf(started, WorkerFailed).value), "no room")
+        self.assertEqual((events, clock.getDelayedCalls()), ([], []))
+        self.successResultOf(workers.stop())
+        self.assertEqual(clock.getDelayedCalls(), [])
+
     def test_stop_while_waiting(self) -> None:
         """Stopping between a death and the restart starts nothing more."""
         clock, processes = Clock(), FakeProcesses()
