@@ -27,15 +27,11 @@ from s3shield.policy import (
     EntryMeta,
     FailureKind,
     Fields,
-    NoStore,
     NoStoreReason,
     OriginFailure,
     Request,
     ResponseHead,
     ServeStale,
-    admit,
-    assess,
-    describe,
     freshen,
     identify,
     on_origin_error,
@@ -49,6 +45,7 @@ from s3shield.policy import (
 from .answer import Representation
 from .fill import Fill
 from .transaction import Transaction
+from .verdict import judge
 from .zone import Place
 
 if TYPE_CHECKING:
@@ -73,32 +70,6 @@ class Flight:
     that is asked about, or None. waiting: the transactions to answer, the leader first;
     empty for a background refresh. joinable: whether others may join.
     """
-
-    __slots__ = (
-        "_asked",
-        "_attempt",
-        "_call",
-        "_chunks",
-        "_entry",
-        "_fill",
-        "_head",
-        "_leader",
-        "_length",
-        "_location",
-        "_meta",
-        "_over",
-        "_request",
-        "_request_time",
-        "_response_time",
-        "_route",
-        "_vary",
-        "_waiting",
-        "_what",
-        "_withheld",
-        "_zone",
-        "digest",
-        "joinable",
-    )
 
     def __init__(
         self,
@@ -184,23 +155,19 @@ class Flight:
                 self._stop_call()
                 self.origin_failed(failure)
                 return
-        admission = admit(self._request, head, self._request_time, now, policy)
         self._length = length
-        if isinstance(admission, NoStore):
-            self._go_unstored(admission.reason)
-            freshness = assess(head, now, policy)
-            meta = describe(head, freshness, self._request_time, now, policy)
-        elif length is not None and length > self._zone.largest:
-            self._go_unstored(NoStoreReason.TOO_LARGE)
-            meta = admission.meta
+        verdict = judge(
+            self._request, head, length, (self._request_time, now), policy, self._zone.largest
+        )
+        if verdict.reason is not None:
+            self._go_unstored(verdict.reason)
         else:
-            self._meta = meta = admission.meta
-            self._vary = admission.vary
-            self._withheld = admission.withheld
+            self._meta = verdict.meta
+            self._vary, self._withheld = verdict.vary, verdict.withheld
             self._part_with_other_variants()
         # What goes out now keeps an Age of the origin's (RFC 9111 section 5.1).
         sent = stored_head(head, policy, length=length, now=now, keep_age=True)
-        self._what = Representation(meta, sent, length)
+        self._what = Representation(verdict.meta, sent, length)
         if length is not None and length <= self._zone.inline_limit:
             self._chunks = []
         else:

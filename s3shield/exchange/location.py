@@ -232,8 +232,7 @@ class Location:
             return
 
         def give_file(file: BodyFile | None) -> None:
-            if file is None:  # deleted under us: fetch it again
-                self.zone.drop(entry)
+            if file is None:  # gone, or it cannot be opened: fetch it again
                 transaction.cached = False
                 transaction.age = None
                 self._fetch(transaction, None)

@@ -105,7 +105,7 @@ class Check(CommandCase):
     def test_warning(self):
         """Secrets that others can read: said, but no mistake."""
         path = self.write(INI)
-        os.chmod(path, 0o644)  # noqa: PTH101
+        os.chmod(path, 0o644)
         status, out, err = self.call("check", path)
         self.assertEqual((status, out), (0, "configuration ok\n"))
         self.assertEqual(err, f"warning: {path}: there is a secret in it and others can read it\n")

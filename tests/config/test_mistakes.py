@@ -446,7 +446,7 @@ class All(SynchronousTestCase):
             "/nowhere/x.ini: it cannot be read: No such file or directory",
         )
         path = self.mktemp()
-        with open(path, "wb") as file:  # noqa: PTH123
+        with open(path, "wb") as file:
             file.write(b"[s3shield]\n\xff\n")
         with self.assertRaises(ConfigErrors) as caught:
             load(path)

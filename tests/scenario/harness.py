@@ -210,11 +210,14 @@ class Client(Protocol):
         self.transport.write(data)
 
     async def take(self, *, head_only: bool = False) -> Got:
-        """Read one response; a body is never read past what its framing says."""
+        """Read one response; a body is never read past what its framing says.
+
+        A connection that ends before the head is the status 0.
+        """
         while True:
             while b"\r\n\r\n" not in self.buffer:
                 if not await self.more():
-                    raise AssertionError(f"no response head, only {self.buffer[:200]!r}")
+                    return Got(0, {}, self.buffer, False, [])
             head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
             first, *rest = head.decode("latin-1").split("\r\n")
             status = int(first.split(" ")[1])
@@ -311,8 +314,8 @@ origin = http://127.0.0.1:{self.origin.number}
         serving = Serving(reactor, config, shared=False, access_log=self.access_log, log=self.log)
         self.serving = serving
         sockets = [(listen, bind(listen.text)) for listen in config.listens]
-        await serving.start(sockets)
         self.port = sockets[0][1].getsockname()[1]
+        await serving.start(sockets)
         self.addCleanup(self.stop)
 
     async def stop(self) -> None:

@@ -1,7 +1,5 @@
 """Any sequence of operations: the store is a dictionary that survives restarts."""
 
-# ruff: noqa: D102 (a rule is named after what it does)
-
 import shutil
 import tempfile
 import threading

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.internet.task import Clock, deferLater
@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from s3shield.wire.channel_factory import ChannelFactory
 from s3shield.wire.listen import bind, listen_socket, listen_twisted, uv_loop
+from s3shield.wire.transport import unsent_bytes
 
 
 @implementer(IHalfCloseableProtocol)
@@ -18,13 +19,15 @@ class RawClient(Protocol):
     """Sends bytes as they are and keeps what comes back."""
 
     def __init__(self):
-        self.received = b""
+        self._pieces = []
+        self.size = 0  # bytes received
         self.eof = False  # the server has sent its last byte
         self.gone = False
         self.reason = None
         self._waiting = []
 
     def send(self, *pieces: bytes):
+        """Write each piece."""
         for piece in pieces:
             self.transport.write(piece)
 
@@ -43,18 +46,28 @@ class RawClient(Protocol):
         """Fire when `text` has been received `times` times."""
         return self.until(lambda client: client.received.count(text) >= times)
 
+    @property
+    def received(self):
+        """All bytes so far."""
+        self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
+
     def dataReceived(self, data):
-        self.received += data
+        """Keep it."""
+        self._pieces.append(data)
+        self.size += len(data)
         self._check()
 
     def readConnectionLost(self):
+        """Note the end."""
         self.eof = True
         self._check()
 
     def writeConnectionLost(self):
-        pass
+        """Nothing to note."""
 
     def connectionLost(self, reason):
+        """Note the end and why."""
         self.eof = self.gone = True
         self.reason = reason
         self._check()
@@ -74,11 +87,13 @@ class Connector(ClientFactory):
         self.made = Deferred()
 
     def buildProtocol(self, addr):
+        """Return the client."""
         client = RawClient()
         client.connectionMade = lambda: self.made.callback(client)
         return client
 
     def clientConnectionFailed(self, connector, reason):
+        """Fail `made`."""
         self.made.errback(reason)
 
 
@@ -90,13 +105,16 @@ class Source:
         self.when_resumed = lambda: None
 
     def pauseProducing(self):
+        """Count it."""
         self.paused += 1
 
     def resumeProducing(self):
+        """Count it, and let the test act."""
         self.resumed += 1
         self.when_resumed()
 
     def stopProducing(self):
+        """Count it."""
         self.stopped += 1
 
 
@@ -109,6 +127,7 @@ class OrderedSite:
         self._waiting = []
 
     def __call__(self, request, downstream):
+        """Note the request and answer it."""
         self.requests.append(request)
         if request.path.startswith(b"/fail"):
             raise ZeroDivisionError
@@ -149,23 +168,29 @@ class Serving:
     tls = None
 
     def setUp(self):
+        """Make what each test needs."""
         self.clock = Clock()
         self.site = OrderedSite()
         self.rejected = []
         self.clients = []
         self.factory = ChannelFactory(
-            lambda request, downstream: self.site(request, downstream),
+            self._to_site,
             self.clock,
             monotonic=self.clock.seconds,
             rejected=lambda *what: self.rejected.append(what),
         )
 
+    def _to_site(self, request, downstream):
+        self.site(request, downstream)  # tests put their own there
+
     async def serve(self, listen="127.0.0.1:0"):
+        """Listen."""
         self.port = await self.listen(bind(listen))
         self.addCleanup(self._end)
         return self.port
 
     async def connect(self):
+        """Return a connected client."""
         made = Connector()
         host = self.port.getHost()
         if hasattr(host, "port"):
@@ -193,6 +218,16 @@ class Serving:
         (channel,) = self.factory._channels
         return channel
 
+    async def settled(self):
+        """Return when the one channel sends nothing more: the kernel's buffers are full."""
+        channel = await self.channel()
+        before, still = -1, 0
+        while still < 20:
+            await self.turn()
+            unsent = unsent_bytes(channel.transport)
+            still = still + 1 if unsent == before else 0
+            before = unsent
+
     async def seen(self, channel, number):
         """Return when `number` bytes are pending in `channel`."""
         while len(channel._pending) < number:
@@ -210,7 +245,7 @@ class Serving:
             seconds -= 1
 
     async def _end(self):
-        await self.port.stopListening()
+        await maybeDeferred(self.port.stopListening)
         for client in self.clients:
             if not client.gone:
                 client.transport.abortConnection()
@@ -228,6 +263,7 @@ class OnUvloop(Serving):
         skip = "the reactor is not on uvloop"
 
     def listen(self, sock):
+        """Serve the factory on `sock`."""
         return listen_socket(reactor, sock, self.factory, self.tls)
 
 
@@ -235,4 +271,5 @@ class OnTwisted(Serving):
     """On the transports of whichever reactor runs the tests."""
 
     async def listen(self, sock):
+        """Serve the factory on `sock`."""
         return listen_twisted(reactor, sock, self.factory, self.tls)

@@ -1,5 +1,7 @@
 """What is refused, how, and that none of it ever reaches the site."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -259,7 +261,7 @@ class PiecesTests(SynchronousTestCase):
         data = data[: data.index(b"\r\n\r\n") + 4]
         whole = read_whole(data)
         places = [0, *sorted({cut for cut in cuts if cut < len(data) - 1}), len(data)]
-        pieces = [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+        pieces = [data[a:b] for a, b in pairwise(places)]
         self.assertEqual(type(read_in_pieces(pieces)), type(whole))
 
 

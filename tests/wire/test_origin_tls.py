@@ -258,7 +258,7 @@ class BundleTests(TLSCase):
 
     async def test_several_roots(self) -> None:
         """Each certificate of the bundle is trusted."""
-        Path(self.ca_file).write_bytes(AUTHORITY.pem + OTHER.pem)  # noqa: ASYNC240  # a test
+        Path(self.ca_file).write_bytes(AUTHORITY.pem + OTHER.pem)  # a test
         for authority in (AUTHORITY, OTHER):
             origin = self.origin([READ, response(b"one")], context=authority.server("bucket.test"))
             self.assertEqual((await self.get(self.secure(origin))).body, b"one")

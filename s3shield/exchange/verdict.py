@@ -1,0 +1,56 @@
+"""What becomes of a response head: stored, or only passed on, and why. Pure."""
+
+from __future__ import annotations
+
+import attrs
+
+from s3shield.policy import (
+    CachePolicy,
+    EntryMeta,
+    NoStore,
+    NoStoreReason,
+    Request,
+    ResponseHead,
+    admit,
+    assess,
+    describe,
+)
+
+__all__ = ["Verdict", "judge"]
+
+
+@attrs.frozen
+class Verdict:
+    """meta: what is known of the response. reason: why it is not stored, None: it is.
+
+    vary, withheld: see `policy.Store`.
+    """
+
+    meta: EntryMeta
+    reason: NoStoreReason | None = None
+    vary: tuple[bytes, ...] = ()
+    withheld: frozenset[bytes] = frozenset()
+
+
+def judge(
+    request: Request,
+    head: ResponseHead,
+    length: int | None,
+    times: tuple[float, float],
+    policy: CachePolicy,
+    largest: int,
+) -> Verdict:
+    """Judge the head of the answer to `request`.
+
+    length: body bytes to come, None when not known. times: epoch seconds of request and
+    head. largest: bytes of body that the cache has room for.
+    """
+    request_time, response_time = times
+    admission = admit(request, head, request_time, response_time, policy)
+    if isinstance(admission, NoStore):
+        freshness = assess(head, response_time, policy)
+        meta = describe(head, freshness, request_time, response_time, policy)
+        return Verdict(meta, admission.reason)
+    if length is not None and length > largest:
+        return Verdict(admission.meta, NoStoreReason.TOO_LARGE)
+    return Verdict(admission.meta, None, admission.vary, admission.withheld)
