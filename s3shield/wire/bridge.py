@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from s3shield.policy.message import Request
+from s3shield.policy import Request
 from s3shield.wire.request_head import host_name
 from s3shield.wire.transport import peer_text
 
@@ -56,9 +57,10 @@ class RequestDownstream:
     def __init__(self, irequest: Any) -> None:
         # Any: the interface leaves out much of what every implementation has.
         self._request = irequest
+        irequest.defaultContentType = None
         self._done = self._lost = self._started = False
         self._left: int | None = None
-        self._producer: IPushProducer | None = None
+        self._producer: _StopsOnce | None = None
         self._gone: Callable[[], None] | None = None
         irequest.notifyFinish().addErrback(self._client_gone)
 
@@ -80,8 +82,8 @@ class RequestDownstream:
         self._left = length
         self._send_head(head)
         self._request.write(b"")
-        self._producer = producer
-        self._request.registerProducer(producer, True)
+        self._producer = once = _StopsOnce(producer)
+        self._request.registerProducer(once, True)
 
     def write(self, data: bytes | memoryview) -> None:
         """See `Downstream.write`. More bytes than promised cut the connection."""
@@ -151,3 +153,24 @@ class RequestDownstream:
             producer.stopProducing()
         if gone is not None and not done:
             gone()
+
+
+@implementer(IPushProducer)
+class _StopsOnce:
+    """A producer that hears once that its client has gone: twisted.web tells it, or we."""
+
+    def __init__(self, producer: IPushProducer) -> None:
+        self._producer: IPushProducer | None = producer
+
+    def pauseProducing(self) -> None:
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()

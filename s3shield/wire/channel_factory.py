@@ -76,6 +76,11 @@ class ChannelFactory(ServerFactory):
         self._check_drained()
         return done
 
+    def abort(self) -> None:
+        """Cut every connection, whatever is under way on it."""
+        for channel in list(self._channels):
+            channel.cut()
+
     def channel_made(self, channel: ServerChannel) -> None:
         """Called by each channel when its connection is made."""
         self._channels.add(channel)

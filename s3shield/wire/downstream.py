@@ -11,7 +11,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IPushProducer
 
-from s3shield.policy.message import Request
+from s3shield.policy import Request
 
 __all__ = ["Downstream", "Site"]
 

@@ -37,7 +37,10 @@ _TCP = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.%a-z]*\]|[^\[\]:]*):)?(?P<port>[0-
 
 
 class BindError(OSError):
-    """A socket could not be bound; the text says which and why."""
+    """A socket could not be bound; the text, also as `strerror`, says which and why."""
+
+    def __str__(self) -> str:
+        return self.strerror or "cannot listen"
 
 
 @attrs.frozen

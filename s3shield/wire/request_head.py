@@ -18,7 +18,7 @@ from httptools import (
     HttpRequestParser,
 )
 
-from s3shield.policy.message import Request
+from s3shield.policy import Request
 
 __all__ = [
     "CLOSE",
@@ -55,7 +55,8 @@ _HOST = re.compile(
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 _HOSTS_LIMIT: Final = 4096
-_hosts: dict[bytes | None, bytes] = {}
+_hosts: dict[bytes, bytes] = {}
+_new: Final = Request.__new__
 
 
 class Refused(Exception):  # noqa: N818 - it is what happened to the request
@@ -168,16 +169,17 @@ class HeadReader:
         try:
             self._feed(head)
             method, target, version = head[: head.find(b"\r")].split(b" ")
+            host = _hosts[fields[b"host"]]
+        except KeyError:  # no Host, or one not seen before
+            return self._judge(method, target, version, now)
         except (HttpParserError, HttpParserUpgrade, ValueError) as error:
             return self._read_unusual(head, now, error)
-        host = _hosts.get(fields.get(b"host"))
         if (
-            host is None
-            or version != b"HTTP/1.1"
+            version != b"HTTP/1.1"
             or method not in _PASSES_PARSER
-            or not target.startswith(b"/")
+            or target[:1] != b"/"
             or b"#" in target
-            or fields.get(b"connection", b"keep-alive") != b"keep-alive"
+            or (b"connection" in fields and fields[b"connection"] != b"keep-alive")
             or b"content-length" in fields
             or b"transfer-encoding" in fields
             or len(fields) > FIELDS_LIMIT
@@ -185,7 +187,7 @@ class HeadReader:
         ):
             return self._judge(method, target, version, now)
         self.special = None
-        request = Request.__new__(Request)  # its __init__ costs three times as much
+        request = _new(Request)  # its __init__ costs three times as much
         request.method = method
         request.target = target
         if b"?" in target:

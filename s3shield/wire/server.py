@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from s3shield.policy.message import Request
+from s3shield.policy import Request
 from s3shield.wire.answer import plain_answer
 from s3shield.wire.request_head import CLOSE, LINE_LIMIT, HeadReader, Refused
 from s3shield.wire.response import DONE, NEW, Response
