@@ -2,9 +2,9 @@
 
     python bench/wire_floor.py [--rounds N] [--seconds S]
 
-Runs two servers in turns: `minimal`, the least that parses a request on uvloop and
-answers it, and `channel`, s3shield's own with all its rules. Prints medians and
-their ratio. Needs wrk.
+Runs three servers in turns: `minimal`, the least that parses a request on uvloop and
+answers it; `request`, which makes a request object of it besides; and `channel`,
+s3shield's own with all its rules. Prints medians and ratios. Needs wrk.
 """
 
 from __future__ import annotations
@@ -61,11 +61,41 @@ class Minimal(asyncio.Protocol):
         self.write(b"".join((HEAD, b"\r\n", BODY)))
 
 
+class Requested:
+    """What `Requesting` makes of a request."""
+
+    __slots__ = ("headers", "method", "path", "peer", "query", "target")
+
+
+class Requesting(Minimal):
+    """Makes a request object besides: what a site could work with."""
+
+    def connection_made(self, transport):  # noqa: D102
+        self.peer = transport.get_extra_info("peername")[0].encode()
+        self.write = transport.write
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received = self.parser.feed_data
+        transport.set_protocol(self)
+
+    def on_message_complete(self):  # noqa: D102
+        request = Requested()
+        request.method = self.parser.get_method()
+        request.target = self.target
+        request.path, _, request.query = self.target.partition(b"?")
+        request.headers = self.fields
+        request.peer = self.peer
+        self.site(request)
+
+    def site(self, _request):  # noqa: D102
+        self.write(b"".join((HEAD, b"\r\n", BODY)))
+
+
 def serve(kind: str, sock: socket.socket) -> None:
     """Serve on `sock` until killed."""
-    if kind == "minimal":
+    if kind != "channel":
+        protocol = {"minimal": Minimal, "request": Requesting}[kind]
         loop = uvloop.new_event_loop()
-        loop.run_until_complete(loop.create_server(Minimal, sock=sock, backlog=511))
+        loop.run_until_complete(loop.create_server(protocol, sock=sock, backlog=511))
         loop.run_forever()
         return
     # Only this kind may install a reactor.
@@ -118,13 +148,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=int, default=3)
-    arguments.add_argument("--serve", choices=["minimal", "channel"])
+    arguments.add_argument("--serve", choices=["minimal", "request", "channel"])
     arguments.add_argument("--fd", type=int)
     options = arguments.parse_args()
     if options.serve:
         serve(options.serve, socket.socket(fileno=options.fd))
         return
-    rates: dict[str, list[float]] = {"minimal": [], "channel": []}
+    rates: dict[str, list[float]] = {"minimal": [], "request": [], "channel": []}
     for _ in range(options.rounds):
         for kind, found in rates.items():
             found.append(measure(kind, options.seconds))
@@ -132,11 +162,10 @@ def main() -> None:
     for kind, found in rates.items():
         runs = " ".join(f"{rate:,.0f}" for rate in found)
         print(f"{kind:8} {statistics.median(found):9,.0f}/s   ({runs})")
-    ratio = statistics.median(
-        channel / minimal
-        for channel, minimal in zip(rates["channel"], rates["minimal"], strict=True)
-    )
-    print(f"channel / minimal: {ratio:.2f}")
+    for kind in ("minimal", "request"):
+        pairs = zip(rates["channel"], rates[kind], strict=True)
+        ratio = statistics.median(channel / other for channel, other in pairs)
+        print(f"channel / {kind}: {ratio:.2f}")
 
 
 if __name__ == "__main__":
