@@ -98,7 +98,10 @@ class PoolCase(TestCase):
         """Return a pool for `origin` (or a port) that is closed after the test."""
         port = origin if isinstance(origin, int) else origin.port
         pool = OriginPool(
-            reactor, OriginAddress(scheme, host, port), OriginOptions(**options), clock
+            reactor,
+            OriginAddress(scheme, host, port),
+            OriginOptions(**{"connect_timeout": 30.0, **options}),
+            clock,
         )
         self.addCleanup(pool.close)
         return pool
