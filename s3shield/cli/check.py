@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from s3shield.config import ConfigErrors, dump, load
+from s3shield.ops import compile_format
 
 __all__ = ["add_parser", "run"]
 
@@ -54,6 +55,12 @@ def run(
         config = load(args.file, environ=environ)
     except ConfigErrors as why:
         print(why.render(), file=stderr)
+        return 1
+    access_log = config.daemon.access_log
+    try:
+        compile_format(access_log.format)
+    except ValueError as error:
+        print(f"{access_log.where}: [s3shield] access_log: {error}", file=stderr)
         return 1
     for warning in config.warnings:
         print(f"warning: {warning}", file=stderr)

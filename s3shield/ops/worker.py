@@ -108,7 +108,7 @@ class _Worker:
             self.serving = self.service.Serving(
                 self.reactor,
                 self.plan.config,
-                shared=True,
+                shared=self.plan.workers > 1,
                 access_log=self.access_log,
                 log=self.log,
             )

@@ -6,11 +6,13 @@ Binding and serving are apart because the parent process binds and the workers s
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 import socket
 import ssl
 import stat
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -245,7 +247,12 @@ async def _listen_uv(
     tls: ServerTls | None,
 ) -> IListeningPort:
     context = None if tls is None else tls.ssl_context()
-    create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+    create: Any = loop.create_server
+    if sock.family == socket.AF_UNIX:
+        create = loop.create_unix_server
+        if sys.version_info >= (3, 13):
+            # The path is the parent's: a worker that ends must not take it away.
+            create = functools.partial(create, cleanup_socket=False)
     port = UvPort(loop, sock, factory)
     await Deferred.fromFuture(
         loop.create_task(create(port.connection, sock=sock, backlog=BACKLOG, ssl=context)),

@@ -71,6 +71,15 @@ class Check(CommandCase):
         """A configuration without a mistake."""
         self.assertEqual(self.call("check", self.path), (0, "configuration ok\n", ""))
 
+    def test_log_format(self):
+        """A variable that the access log does not know is a mistake like any other."""
+        listen = "listen = 127.0.0.1:8080"
+        path = self.write(INI.replace(listen, f"{listen}\naccess_log = stdout $remote_adr"))
+        status, out, err = self.call("check", path)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn(f"{path}:3: [s3shield] access_log: ", err)
+        self.assertIn("$remote_addr", err)
+
     def test_mistakes(self):
         """Every mistake on standard error, nothing on standard output, status 1."""
         path = self.write(
