@@ -16,6 +16,7 @@ from s3shield.policy import (
     HIT,
     CachePolicy,
     CacheStatus,
+    EntryFlag,
     Fetch,
     Fields,
     GatewayTimeout,
@@ -34,6 +35,7 @@ from s3shield.wire import Downstream, OriginCall, OriginPool, Receiver
 from .answer import SELECTIVE, Representation
 from .asking import BucketAnswer
 from .flight import Flight
+from .heads import HeadRelay, as_get
 from .origin_request import OriginRequests
 from .reading import StoredSource
 from .relay import Relay
@@ -50,6 +52,7 @@ _UNSTORED_FOR: Final = 10.0
 _COLLECTED: Final = 32 * 1024
 """Bytes up to which an answer goes out in one write where there is no zone to say."""
 _NO_END: Final = 1 << 60
+_FROM_HEAD: Final = int(EntryFlag.FROM_HEAD)
 
 
 @attrs.frozen
@@ -151,7 +154,7 @@ class Location:
                 status = CacheStatus.UPDATING if refreshing else CacheStatus.STALE
                 self.give_entry(transaction, entry, status)
                 if not refreshing:
-                    self.launch(Flight(self, request, route, entry, [], joinable=True))
+                    self.launch(Flight(self, as_get(request), route, entry, [], joinable=True))
             case Revalidate() | Fetch():
                 self._fetch(transaction, entry)
             case GatewayTimeout():
@@ -253,9 +256,12 @@ class Location:
 
     def _fetch(self, transaction: Transaction, entry: Entry | None) -> None:
         request, route = transaction.request, transaction.route
+        if entry is not None and entry.flags & _FROM_HEAD and request.method == b"GET":
+            entry = None  # there is no body in it
         transaction.cache_status = CacheStatus.MISS if entry is None else CacheStatus.EXPIRED
         if request.method == b"HEAD":
-            self._relay(transaction, NoStoreReason.HEAD_ONLY)
+            transaction.reason = NoStoreReason.HEAD_ONLY
+            HeadRelay(self, transaction).begin()
             return
         wanted = request.headers.get(b"range")
         limit = self.policy.max_range_offset

@@ -349,6 +349,12 @@ origin = http://127.0.0.1:{self.origin.number}
         """Run several coroutines at once."""
         return await gatherResults([ensureDeferred(r) for r in requests], consumeErrors=True)
 
+    async def until_idle(self) -> None:
+        """Wait for the end of all fetches that others could join."""
+        assert self.serving is not None
+        serving = self.serving
+        await until(lambda: not serving.flights(), "the fetches to end")
+
     def logged(self) -> list[dict[str, Any]]:
         """The access log so far."""
         self.access_log.flush()
