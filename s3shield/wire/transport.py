@@ -25,10 +25,13 @@ from twisted.internet.interfaces import (
     IPushProducer,
     ITCPTransport,
 )
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 __all__ = ["UvTransport", "peer_text", "reset_on_close", "unsent_bytes"]
+
+_log = Logger()
 
 WRITE_BUFFER: Final = 256 * 1024
 """Bytes unsent above which the producer is paused; it resumes below a quarter."""
@@ -81,7 +84,12 @@ class UvTransport(asyncio.Protocol):
         self.secure = inner.get_extra_info("sslcontext") is not None
         self.connected = True
         inner.set_write_buffer_limits(high=WRITE_BUFFER)
-        self._protocol.makeConnection(self)
+        try:
+            self._protocol.makeConnection(self)
+        except Exception:
+            # uvloop would log it and keep a connection that nobody serves.
+            _log.failure("a protocol failed when its connection was made")
+            self.abortConnection()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -99,6 +107,8 @@ class UvTransport(asyncio.Protocol):
             reason = ConnectionLost(str(exc))
             reason.__cause__ = exc
         self._protocol.connectionLost(Failure(reason))  # type: ignore[no-untyped-call]
+        # The protocol knows this object: without a cycle both are freed at once.
+        del self._protocol, self.data_received
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`: a protocol that can do without reading may write on."""

@@ -1,6 +1,8 @@
 """The HTTP/1.1 channel over real sockets: order, keep-alive, bodies, slow clients, ends."""
 
+import gc
 import re
+import weakref
 
 from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import TestCase
@@ -317,7 +319,21 @@ class Connections:
 
 
 class ConnectionsOnUvloop(OnUvloop, Connections, TestCase):
-    pass
+    async def test_no_garbage(self):
+        """A connection that has ended is freed without the garbage collector's help."""
+        await self.serve()
+        client = await self.connect()
+        channel = weakref.ref(await self.channel())
+        client.send(get(b"/1") + get(b"/late", b"Connection: x"))
+        await self.site.asked(2)
+        self.site.late.clear()
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        client.transport.abortConnection()
+        await self.nobody()
+        await self.turn()
+        self.assertIsNone(channel())
 
 
 class ConnectionsOnTwisted(OnTwisted, Connections, TestCase):

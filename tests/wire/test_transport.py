@@ -85,7 +85,7 @@ class UvTransportTests(TestCase):
             server = await self.of(LOOP.create_server(accept, sock=sock))
             await self.of(LOOP.create_connection(lambda: UvTransport(one), *address[:2]))
         self.addCleanup(self.end, server, one, accepted)
-        await turns(lambda: accepted and accepted[0].connected)
+        await turns(lambda: accepted and (accepted[0].connected or accepted[0].is_lost))
         return one, accepted[0]
 
     def of(self, coroutine):
@@ -96,7 +96,7 @@ class UvTransportTests(TestCase):
         """Close it all."""
         server.close()
         for end in (one, *accepted):
-            end.transport.abortConnection()
+            end.transport.abortConnection()  # does nothing where it has ended
         await turns(lambda: one.is_lost and all(end.is_lost for end in accepted))
 
     async def test_interfaces(self):
@@ -173,6 +173,18 @@ class UvTransportTests(TestCase):
         one.transport.reset_on_close()
         one.transport.abortConnection()
         (await two.lost)[0].trap(ConnectionLost)
+
+    async def test_failing_protocol(self):
+        """A protocol that fails when its connection is made is logged and loses it."""
+
+        class Failing(Peer):
+            def connectionMade(self):
+                raise ZeroDivisionError
+
+        one, two = await self.pair(theirs=Failing)
+        (await two.lost)[0].trap(ConnectionAborted)
+        (await one.lost)[0].trap(ConnectionDone)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_after_the_end(self):
         """Calls on a connection that is no more do nothing."""
