@@ -8,6 +8,7 @@ from .eviction import Limits
 from .evictor import Evictor
 from .files import BodyFile
 from .record import Entry
+from .selector import Selector
 from .stats import Stats
 from .store import Store
 
@@ -17,6 +18,7 @@ __all__ = [
     "Entry",
     "Evictor",
     "Limits",
+    "Selector",
     "Stats",
     "Store",
     "StoreError",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import lmdb
+from twisted.internet.defer import Deferred
 
 from .change import Row
 from .commits import Commits
@@ -15,8 +16,11 @@ from .errors import StoreError, is_no_room, plain
 from .eviction import STEP, Budget, Limits, budget
 from .index import IndexClosedError, Swept
 from .place import Place
+from .purging import Purge
+from .record import Entry
 from .room import free_bytes
 from .rows import Weight
+from .selector import Selector
 
 __all__ = ["Committing"]
 
@@ -106,7 +110,7 @@ class Committing:
                 if id(row) not in kept and row.entry is not None and row.entry.blob is not None
             ]
         self._delete_orphans()
-        self._delete(freed)
+        self.delete(freed)
 
     def _ours(self, rows: list[Row]) -> list[Row]:
         """Return the rows that no other process has overruled since."""
@@ -179,7 +183,8 @@ class Committing:
             if not waits and not self._place.named(digest, blob):
                 self._on_disk(self._place.bodies.delete, digest, blob)
 
-    def _delete(self, freed: Iterable[tuple[bytes, bytes]]) -> None:
+    def delete(self, freed: Iterable[tuple[bytes, bytes]]) -> None:
+        """Delete body files, (digest, blob id), that nothing names any more."""
         for digest, blob in freed:
             if self._on_disk(self._place.bodies.delete, digest, blob):
                 self._place.emptied.append(blob)
@@ -214,7 +219,7 @@ class Committing:
                     self._trouble(f"cannot make room: {plain(error)}")
                     return
                 continue
-            self._delete(swept.freed)
+            self.delete(swept.freed)
             return
 
     def sweep(self, limits: Limits, done: Callable[[int], None]) -> None:
@@ -246,7 +251,7 @@ class Committing:
             self.make_room()
             done(before.entries)
             return
-        self._delete(swept.freed)
+        self.delete(swept.freed)
         wanted = wanted.less(swept.weight.size, swept.weight.disk)
         total = Swept(before.entries + swept.entries, Weight(0, 0), (), swept.resume)
         if swept.resume is None or self.closing:
@@ -256,6 +261,19 @@ class Committing:
         else:
             # Between two steps the others get their commits.
             self.commits.run(lambda: self._step(wanted, total, done))
+
+    # Purging
+
+    def purge(
+        self,
+        selector: Selector,
+        soft: bool,
+        get: Callable[[bytes, bytes], Entry | None],
+        change: Callable[[bytes, Entry | None], object],
+        call: Callable[..., object],
+    ) -> Deferred[int]:
+        """Begin a purge, from the event loop; see `purging.Purge`."""
+        return Purge(self, self._place, self._pending, selector, soft, get, change, call).begin()
 
     # Recovery
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import lmdb
 
-__all__ = ["StoreError", "StoreVersionError", "is_no_room", "plain"]
+__all__ = ["StoreError", "StoreVersionError", "is_no_room", "out_of_descriptors", "plain"]
 
 _NO_ROOM: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENOMEM}
@@ -42,3 +42,8 @@ def plain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
+
+
+def out_of_descriptors(error: BaseException | None) -> bool:
+    """Tell whether the process or the system has too many open files."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +20,9 @@ import lmdb
 from .change import DATABASES, Change, Databases, Row, read_totals
 from .errors import StoreError, StoreVersionError, plain
 from .eviction import Budget, plan
-from .record import FORMAT
+from .record import FORMAT, Entry, RecordError
 from .rows import NOTHING, LruRow, Totals, Weight, lru_row
+from .selector import Selector, is_response, select, softened
 
 __all__ = ["Index", "IndexClosedError", "Swept"]
 
@@ -282,6 +283,44 @@ class Index:
         freed = self._write(work).freed
         weight = Weight(sum(w.size for w in gone), sum(w.disk for w in gone))
         return Swept(len(gone), weight, tuple(freed), last)
+
+    def purge(
+        self,
+        selector: Selector,
+        *,
+        soft: bool,
+        limit: int,
+        resume: bytes | None = None,
+        skip: Container[bytes] = (),
+    ) -> Swept:
+        """Remove, or make stale, at most `limit` entries that `selector` means.
+
+        skip: digests that do not count in `entries`, which is of responses alone.
+        """
+        counted = 0
+        last: bytes | None = None
+
+        def work(change: Change) -> None:
+            nonlocal counted, last
+            counted = 0
+            digests, last = select(change.txn, self._dbs, selector, resume, limit)
+            for digest in sorted(digests):
+                raw = change.txn.get(digest, db=self._dbs.entries)
+                try:
+                    entry = None if raw is None else Entry(raw, digest)
+                except RecordError:
+                    entry = None
+                if entry is not None and not selector.matches(entry.key, entry.tags):
+                    continue
+                if not soft:
+                    change.remove(digest)
+                if entry is not None and is_response(entry):
+                    if soft:
+                        change.txn.put(digest, softened(entry).raw, db=self._dbs.entries)
+                    counted += digest not in skip
+
+        freed = self._write(work).freed
+        return Swept(counted, NOTHING, tuple(freed), last)
 
     def trash(self) -> list[tuple[bytes, bytes]]:
         """Return (digest, blob id) of the body files that may still have to be deleted."""

@@ -16,6 +16,7 @@ from .owners import Owner, boot_id, living, locked
 from .recent import Recent, wipe
 from .record import Entry, RecordError
 from .room import Ballast
+from .selector import PurgeLog
 
 __all__ = ["Left", "Place"]
 
@@ -28,7 +29,7 @@ _NO: Final = b"0"
 class Place:
     """The cache in `path`. Opening and closing block; neither takes longer for more entries.
 
-    index, recent (None when not shared), bodies, ballast: its parts. era: int, how many
+    index, recent (None when not shared), bodies, ballast, purges: its parts. era: int, how many
     unclean stops of the operating system it has seen. left: what dead processes stored or
     removed and did not commit; the caller has to.
 
@@ -65,6 +66,7 @@ class Place:
                 if not living(self.path):
                     self.index.set_meta({b"clean": _YES})
         finally:
+            self.purges.close()
             recent, self.recent = self.recent, None
             if recent is not None:
                 recent.close()
@@ -104,6 +106,7 @@ class Place:
         self._look_back(alive)
         for folder in ("filling", "blobs"):
             (self.path / folder).mkdir(mode=0o700, exist_ok=True)
+        self.purges = PurgeLog(self.path / "purges", anew=not alive)
         self._owner = Owner(self.path, mark)
         self.bodies = Bodies(self.path, self._owner.mark)
         self.ballast = Ballast(self.path)

@@ -16,7 +16,7 @@ import itertools
 import mmap
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -61,13 +61,18 @@ class Recent:
         """Let go of the map; every row stays. Everything else raises lmdb.Error from now on."""
         self._env.close()
 
-    def put(self, digest: bytes, raw: bytes) -> bytes:
+    def put(
+        self, digest: bytes, raw: bytes, unless: Callable[[], bool] | None = None
+    ) -> bytes | None:
         """Show a change to every process; return its ident. raw: empty for a removal.
 
-        Raises lmdb.Error when there is no room.
+        None, and nothing is done, when `unless`, called when no other process can put, is
+        true. Raises lmdb.Error when there is no room.
         """
         ident = self._owner + next(_count).to_bytes(8, "little")
         with self._begin(write=True) as txn:
+            if unless is not None and unless():
+                return None
             self.rows[0] = _MAYBE
             txn.put(digest, ident + raw)
         return ident
@@ -78,6 +83,14 @@ class Recent:
         row = txn.get(digest)
         txn.abort()
         return row
+
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield digest and record of every change whose `put` began before this was called."""
+        with self._begin(write=True):
+            pass  # whoever is in the middle of `put` is waited for
+        with self._begin() as txn, txn.cursor() as cursor:
+            for digest, row in cursor:
+                yield digest, row[16:]
 
     def idents(self, digests: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return digest -> ident, of those that have a row, all as of one instant."""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-import attrs
+from typing import TYPE_CHECKING
 
-__all__ = ["Stats"]
+import attrs
+import lmdb
+
+from .index import IndexClosedError
+from .rows import Totals
+
+if TYPE_CHECKING:
+    from .committing import Committing
+    from .place import Place
+
+__all__ = ["Stats", "collect"]
 
 
 @attrs.frozen(kw_only=True)
@@ -28,3 +38,24 @@ class Stats:
     map_size: int
     map_used: int
     era: int
+
+
+def collect(place: Place, committing: Committing, pending: int, open_files: int) -> Stats:
+    """Count. pending: changes not committed. open_files: body files kept open."""
+    try:
+        totals = place.index.totals()
+    except (lmdb.Error, IndexClosedError):
+        totals = Totals(0, 0)
+    map_size, map_used = place.index.space()
+    return Stats(
+        entries=totals.entries,
+        size=totals.size,
+        pending=pending,
+        pending_size=committing.commits.memory,
+        commits=committing.done,
+        dropped=committing.dropped,
+        open_files=open_files,
+        map_size=map_size,
+        map_used=map_used,
+        era=place.era,
+    )

@@ -7,15 +7,15 @@ to the index. See `recent`, `commits` and `index`.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import lmdb
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
@@ -24,14 +24,16 @@ from s3shield.policy import StoredResponse
 from .bodies import BodyWriter, WrittenBody
 from .change import Row
 from .committing import Committing
-from .errors import is_no_room, plain
+from .errors import StoreError, is_no_room, out_of_descriptors, plain
 from .eviction import Limits
-from .files import BodyFile, BodyFileGoneError, OpenFiles, has_checksums
+from .files import BodyFile, BodyFileGoneError, OpenFiles, Threads, has_checksums
 from .index import IndexClosedError
 from .place import Place
+from .purging import Fenced
 from .record import Entry, RecordError, encode, pack_checksums, refreshed, restamped
-from .rows import Totals, minute_of
-from .stats import Stats
+from .rows import minute_of
+from .selector import Selector
+from .stats import Stats, collect
 
 __all__ = ["MAP_SIZE", "Store"]
 
@@ -70,11 +72,7 @@ class Store:
         open_files: int = 512,
     ) -> None:
         self._reactor = reactor
-
-        def in_thread(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
-            return deferToThreadPool(reactor, pool, function, *args)
-
-        self._threads = in_thread
+        self._threads: Threads = partial(deferToThreadPool, reactor, pool)
         self._clock = clock
         self._on_trouble = on_trouble
         self._block_shift = block_shift
@@ -166,9 +164,13 @@ class Store:
         head: bytes,
         body: bytes,
         tags: Iterable[bytes] = (),
+        since: int | None = None,
     ) -> Entry | None:
-        """Store a response with an inline body; None when the store cannot have it now."""
-        return self._show(Entry(encode(meta, head, key, body=body, tags=tags), digest))
+        """Store a response with an inline body; None when the store cannot have it now.
+
+        since: `fence` at the time it was asked for; what was purged since is not stored.
+        """
+        return self._show(Entry(encode(meta, head, key, body=body, tags=tags), digest), since)
 
     def mark(
         self, digest: bytes, key: bytes, meta: StoredResponse, head: bytes = b""
@@ -176,15 +178,18 @@ class Store:
         """Store what is no response: hit-for-miss, or (VARIANTS) the selecting names as head."""
         return self.put(digest, key, meta, head, b"")
 
-    def freshen(self, entry: Entry, meta: StoredResponse, head: bytes) -> Entry | None:
+    def freshen(
+        self, entry: Entry, meta: StoredResponse, head: bytes, since: int | None = None
+    ) -> Entry | None:
         """Give a stored entry another meta and head, its body kept.
 
-        None, and nothing is done, when the entry has been removed or replaced meanwhile.
+        None, and nothing is done, when the entry has been removed, purged or replaced meanwhile.
         """
+        since = self.fence() if since is None else since
         current = self.get(entry.digest, entry.key)
         if current is None or current.blob != entry.blob or current.body != entry.body:
             return None
-        return self._show(Entry(refreshed(current, meta, head), entry.digest))
+        return self._show(Entry(refreshed(current, meta, head), entry.digest), since)
 
     def remove(self, digest: bytes) -> None:
         """Remove an entry; no process finds it any more when this returns."""
@@ -201,24 +206,32 @@ class Store:
             touched.add(digest)
             self._commits.touch(digest, minute)
 
-    def _show(self, entry: Entry) -> Entry | None:
+    def _show(self, entry: Entry, since: int | None = None) -> Entry | None:
         if self._closed:
             return None
         if self._commits.memory > _MOST_PENDING:
             self._trouble("the disk is too slow for what is to be stored")
             return None
-        self._change(entry.digest, entry)
-        return entry
+        return entry if self._change(entry.digest, entry, since) else None
 
-    def _change(self, digest: bytes, entry: Entry | None) -> None:
+    def _change(self, digest: bytes, entry: Entry | None, since: int | None = None) -> bool:
+        """Remove or store, unless a purge since then forbids it."""
+        raw, unless = b"" if entry is None else entry.raw, None
+        if since is not None and entry is not None:
+            unless = partial(self.purged, since, entry.key, entry.tags)
         ident = None
         recent = self._place.recent
         if recent is not None:
             try:
-                ident = recent.put(digest, b"" if entry is None else entry.raw)
+                ident = recent.put(digest, raw, unless)
+                if ident is None:
+                    return False
             except lmdb.Error as error:
                 self._trouble(f"other workers see a change late: {plain(error)}")
+        if ident is None and unless is not None and unless():
+            return False
         self._queue(Row(digest, entry, minute_of(self._clock()), ident))
+        return True
 
     def _queue(self, row: Row) -> None:
         with self._committing.lock:
@@ -232,13 +245,39 @@ class Store:
         if row.ident is None and replaced.ident is not None:
             self._committing.stale.append((row.digest, replaced.ident))
 
+    # Purging
+
+    def purge(self, selector: Selector, *, soft: bool) -> Deferred[int]:
+        """Remove what `selector` names, or make it stale: in force everywhere when it fires.
+
+        Fires with the number of responses. Fails with StoreError.
+        """
+        if self._closed:
+            return fail(StoreError("the cache is closed"))
+        call = self._reactor.callFromThread
+        return self._committing.purge(selector, soft, self.get, self._change, call)
+
+    def fence(self) -> int:
+        """Return what stands for now in `since` arguments."""
+        return self._place.purges.fence()
+
+    def purged(self, since: int, key: bytes, tags: Iterable[bytes] = ()) -> bool:
+        """Tell whether what was asked for at `since` has been purged."""
+        return self._place.purges.names(since, key, tags)
+
     # Bodies
 
-    def create_body(self, digest: bytes, expected: int | None = None) -> BodyWriter:
-        """Begin a body that gets a file. expected: its size where known. Never raises."""
+    def create_body(
+        self, digest: bytes, expected: int | None = None, since: int | None = None
+    ) -> BodyWriter:
+        """Begin a body that gets a file. expected: its size where known. Never raises.
+
+        since: as for `put`.
+        """
         bodies = self._place.bodies
+        shelf = Fenced(self, since)
         return BodyWriter(
-            self, bodies, self._threads, digest, bodies.new_id(), self._block_shift, expected
+            shelf, bodies, self._threads, digest, bodies.new_id(), self._block_shift, expected
         )
 
     def shelve(
@@ -248,6 +287,7 @@ class Store:
         meta: StoredResponse,
         head: bytes,
         tags: Iterable[bytes],
+        since: int | None = None,
     ) -> Entry | None:
         """Store the entry of a body that has been written (`bodies.Shelf`)."""
         record = encode(
@@ -261,7 +301,7 @@ class Store:
             block_shift=body.block_shift,
             era=self._place.era,
         )
-        entry = self._show(Entry(record, body.digest))
+        entry = self._show(Entry(record, body.digest), since)
         if entry is not None:
             self._open_files.add(body.blob, body.file.hold())
         return entry
@@ -269,7 +309,7 @@ class Store:
     def writing_failed(self, error: BaseException) -> None:
         """Make room where that is what a body lacked (`bodies.Shelf`)."""
         self._trouble(f"a body could not be stored: {plain(error)}")
-        if isinstance(error, OSError) and _out_of_descriptors(error):
+        if isinstance(error, OSError) and out_of_descriptors(error):
             self._open_files.shrink(self._most_open_files // 4)
         elif is_no_room(error):
             self._commits.run(lambda: self._committing.make_room(_ROOM_FOR_BODY))
@@ -318,7 +358,7 @@ class Store:
                 return
             if error is not None:
                 self._trouble(f"a body could not be opened: {plain(error)}")
-            if _out_of_descriptors(error):
+            if out_of_descriptors(error):
                 self._open_files.shrink(self._most_open_files // 4)
 
         opening: Deferred[int] = self._threads(open_it)
@@ -326,9 +366,10 @@ class Store:
 
     def _trust(self, entry: Entry) -> None:
         """The body has been verified: not again until the next unclean stop."""
+        since = self.fence()
         current = self.get(entry.digest, entry.key)
         if current is not None and current.blob == entry.blob:
-            self._show(Entry(restamped(current.raw, self._place.era), entry.digest))
+            self._show(Entry(restamped(current.raw, self._place.era), entry.digest), since)
 
     # Room
 
@@ -350,30 +391,9 @@ class Store:
 
     def stats(self) -> Stats:
         """Return what the store holds and does."""
-        index = self._place.index
-        try:
-            totals = index.totals()
-        except (lmdb.Error, IndexClosedError):
-            totals = Totals(0, 0)
-        map_size, map_used = index.space()
-        return Stats(
-            entries=totals.entries,
-            size=totals.size,
-            pending=len(self._pending),
-            pending_size=self._commits.memory,
-            commits=self._committing.done,
-            dropped=self._committing.dropped,
-            open_files=len(self._open_files),
-            map_size=map_size,
-            map_used=map_used,
-            era=self._place.era,
-        )
+        return collect(self._place, self._committing, len(self._pending), len(self._open_files))
 
     def _trouble(self, reason: str) -> None:
         """Report from whichever thread."""
         if self._on_trouble is not None:
             self._reactor.callFromThread(self._on_trouble, reason)
-
-
-def _out_of_descriptors(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)

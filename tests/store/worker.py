@@ -8,8 +8,9 @@ import random
 import resource
 import signal
 import sys
+import threading
 
-from s3shield.store import Store
+from s3shield.store import Selector, Store
 
 from .support import HEAD, Loop, Threads, digest_of, meta
 
@@ -79,6 +80,17 @@ def answer(store, words):
         found = []
         store.open_body_later(entry).addCallback(found.append)
         return bytes(found[0].read_now(0, entry.size)) if found[0] else b"gone"
+    elif name == b"purge":
+        done = threading.Event()
+        counts = []
+        purge = store.purge(Selector(rest[0].decode(), b"".join(rest[1:2])), soft=False)
+        purge.addCallback(counts.append).addBoth(lambda _: done.set())
+        done.wait(30)
+        return b"%d" % counts[0]
+    elif name == b"fence":
+        return b"%d" % store.fence()
+    elif name == b"put-since":
+        store.put(digest_of(key), key, meta(), HEAD, rest[2], since=int(rest[1]))
     elif name == b"flush":
         store.flush()
     elif name == b"limit-files":
