@@ -168,15 +168,15 @@ class HeadReader:
         self._fields = fields
         try:
             self._feed(head)
-            method, target, version = head[: head.find(b"\r")].split(b" ")
+            method, target, rest = head.split(b" ", 2)
             host = _hosts[fields[b"host"]]
         except KeyError:  # no Host, or one not seen before
-            return self._judge(method, target, version, now)
+            return self._judge(method, target, rest.partition(b"\r")[0], now)
         except (HttpParserError, HttpParserUpgrade, ValueError) as error:
             return self._read_unusual(head, now, error)
         if (
-            version != b"HTTP/1.1"
-            or method not in _PASSES_PARSER
+            rest[:10] != b"HTTP/1.1\r\n"
+            or (method != b"GET" and method not in _PASSES_PARSER)
             or target[:1] != b"/"
             or b"#" in target
             or (b"connection" in fields and fields[b"connection"] != b"keep-alive")
@@ -185,7 +185,7 @@ class HeadReader:
             or len(fields) > FIELDS_LIMIT
             or self._repeats
         ):
-            return self._judge(method, target, version, now)
+            return self._judge(method, target, rest.partition(b"\r")[0], now)
         self.special = None
         request = _new(Request)  # its __init__ costs three times as much
         request.method = method
