@@ -27,6 +27,8 @@ from .s3_errors import MAX_ERROR_BODY, advice, error_code
 __all__ = ["BucketAnswer"]
 
 _CONFIGURATION: Final = frozenset({"NoSuchBucket", "AllAccessDisabled", "InvalidBucketName"})
+_CLIENTS: Final = frozenset({"KeyTooLongError", "InvalidURI"})
+"""Codes that tell a client's mistake, with the status 400 like many of ours."""
 _KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
 
 
@@ -84,7 +86,7 @@ class BucketAnswer:
             return
         code = error_code(self._body)
         status = head.status
-        unanswered = (
+        unanswered = code not in _CLIENTS and (
             status >= 500
             or status in (301, 307, 400, 429)
             or code in _CONFIGURATION

@@ -123,13 +123,15 @@ def _passes_amz(name: bytes, policy: CachePolicy) -> bool:
 def outward_fields(fields: Fields, policy: CachePolicy) -> list[tuple[bytes, bytes]]:
     """Return what a client may see of an origin's fields; framing fields are gone.
 
-    Without hop-by-hop fields, Content-Length, what the operator hides, X-Accel-* and, of
-    a bucket, x-amz-* unless passed. A field that could not be written is left out.
+    Without hop-by-hop fields, Content-Length, what the operator hides, X-Accel-*, the
+    field that is ours to say what the cache did and, of a bucket, x-amz-* unless passed.
+    A field that could not be written is left out.
     """
     kept = []
+    ours = policy.cache_status_header.lower()
     for name, value in end_to_end(fields):
         lower = name.lower()
-        if lower == b"content-length" or lower in policy.hide_headers or lower in _FOR_US:
+        if lower in {b"content-length", ours} or lower in policy.hide_headers or lower in _FOR_US:
             continue
         if policy.is_bucket and lower.startswith(b"x-amz-") and not _passes_amz(lower, policy):
             continue

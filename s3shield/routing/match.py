@@ -60,8 +60,10 @@ class Pattern:
         return self.kind in (MatchKind.REGEX, MatchKind.REGEX_NOCASE)
 
     def compiled(self) -> re.Pattern[bytes]:
-        """Return the regex over decoded paths, to be searched for."""
-        flags = re.IGNORECASE if self.kind is MatchKind.REGEX_NOCASE else 0
+        """Return the regex over decoded paths, to be searched for; `.` is any byte."""
+        flags = re.DOTALL
+        if self.kind is MatchKind.REGEX_NOCASE:
+            flags |= re.IGNORECASE
         return re.compile(self.encoded, flags)
 
     @property

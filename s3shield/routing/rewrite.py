@@ -83,7 +83,8 @@ class Rewrite:
 
     def __attrs_post_init__(self) -> None:
         try:
-            compiled = re.compile(_literal(self.regex))
+            # A decoded newline ends no line: `(.*)` takes the rest of the path.
+            compiled = re.compile(_literal(self.regex), re.DOTALL)
         except (re.error, OverflowError, RecursionError) as why:
             raise ValueError(f"the regex does not compile: {why}") from None
         path, mark, query = self.replacement.partition("?")

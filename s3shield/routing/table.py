@@ -136,7 +136,8 @@ class RoutingTable:
             encoded = encode_key(done.path) if done.changed else path
             sent = _joined(encode_query(done.query), place.query.apply_raw(raw))
             target = encoded if sent is None else b"%b?%b" % (encoded, sent)
-            encoded = encoded.replace(b"|", b"%7C")
+            # `%%` stands in no target: a bar stays apart from `%7C`, and from the one below.
+            encoded = encoded.replace(b"|", b"%%7C")
             key_query = b"" if sent is None else sent
             if sent is not None and sent[:1] in (b"", b"?"):
                 key_query = b"?" + sent  # `/a?` is another resource than `/a`
