@@ -46,7 +46,7 @@ class Row:
     @property
     def memory(self) -> int:
         """Bytes that it holds until it is committed."""
-        return 256 if self.entry is None else 256 + 2 * len(self.entry.raw)
+        return 256 if self.entry is None else 256 + self.entry.memory
 
 
 def read_totals(txn: lmdb.Transaction[bytes], dbs: Databases) -> Totals:
@@ -77,13 +77,14 @@ class Change:
     def put(self, entry: Entry, minute: int) -> None:
         """Store `entry` in place of what has its digest."""
         txn, dbs, digest = self.txn, self._dbs, entry.digest
-        weight = weigh(len(entry.raw), 0 if entry.blob is None else entry.size)
+        raw = entry.raw
+        weight = weigh(len(raw), 0 if entry.blob is None else entry.size)
         old = self._old(digest)
         self._unweigh(digest)
         if old is not None:
             self._unlist(old, entry)
         packed = WEIGHT.pack(*weight)
-        txn.put(digest, entry.raw, db=dbs.entries)
+        txn.put(digest, raw, db=dbs.entries)
         txn.put(digest, ATIME.pack(minute, *weight), db=dbs.atime)
         txn.put(LRU.pack(minute, digest), packed, db=dbs.lru)
         if old is None or old.key != entry.key:

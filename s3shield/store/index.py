@@ -20,6 +20,7 @@ import lmdb
 from .change import DATABASES, Change, Databases, Row, read_totals
 from .errors import StoreError, StoreVersionError, plain
 from .eviction import Budget, plan
+from .lately import Lately
 from .record import FORMAT, Entry, RecordError
 from .rows import NOTHING, LruRow, Totals, Weight, lru_row
 from .selector import Selector, is_response, select, softened
@@ -96,6 +97,7 @@ class Index:
             raise
         self._file_id = _file_id(self._path)
         self._begin = env.begin
+        self._lately = Lately()  # snapshots begin to count anew
         self._entries = self._dbs.entries
         self._env = env
 
@@ -142,6 +144,37 @@ class Index:
         return self._env is None or _file_id(self._path) != self._file_id
 
     # Reading
+
+    def find(self, digest: bytes) -> Entry | None:
+        """Return the entry, or None. For the event loop's thread.
+
+        An entry used lately is not read again while no process has committed anything.
+        Raises lmdb.Error when it cannot be read, RecordError when it is none.
+        """
+        try:
+            with self._lock:
+                if self._env is None:
+                    return None
+                txn = self._begin(self._entries)
+                snapshot = txn.id()
+                lately = self._lately
+                entry = lately.young.get(digest)
+                if entry is not None and entry.seen == snapshot:
+                    txn.abort()
+                    return entry
+                entry = lately.old.get(digest)
+                if entry is None or entry.seen != snapshot:
+                    raw = txn.get(digest)
+                    entry = None if raw is None else Entry(raw, digest)
+                txn.abort()
+                if entry is not None:
+                    entry.seen = snapshot
+                    lately.add(entry)
+                return entry
+        except lmdb.MapResizedError:
+            self._stale_map = True
+        self._follow_map()
+        return None if self._stale_map else self.find(digest)
 
     def get(self, digest: bytes) -> bytes | None:
         """Return the record, or None. Raises lmdb.Error when it cannot be read."""

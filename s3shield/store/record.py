@@ -47,6 +47,8 @@ _ERA: Final = struct.Struct("<I")
 _ERA_AT: Final = 8
 _unpack = _FIXED.unpack_from
 _START: Final = _FIXED.size
+_OBJECT: Final = 640
+"""Bytes of an Entry's own, and of the numbers and names that it points to."""
 
 
 class RecordError(ValueError):
@@ -63,14 +65,16 @@ class EntryMark(enum.IntFlag):
 class Entry:
     """One stored response: a `policy.StoredResponse` with its head, key and body.
 
-    Not an attrs value: it is built on the hit path. Never changed once made.
+    Not an attrs value: it is built on the hit path. Never changed once made, `seen` apart.
 
-    digest: bytes, 16. raw: bytes, the record. status, born, response_time, fresh_until,
-    swr_until, sie_until, flags, etag, last_modified: see `policy.EntryMeta`.
+    digest: bytes, 16. raw: bytes, the record; made anew each time. status, born,
+    response_time, fresh_until, swr_until, sie_until, flags, etag, last_modified: see
+    `policy.EntryMeta`.
     head: bytes, wire head. key: bytes, the cache key's text. size: int, bytes in the body.
     body: bytes, or None when the body has a file. blob: bytes, 16, that file's id, or None.
     block_shift: int, log2 of the block size of a body file. era: int, how many unclean
     stops of the operating system the store had seen when the body was written.
+    seen: int, for the index: the transaction in which it read this entry.
 
     Raises RecordError when the bytes are no record of this format.
     """
@@ -81,6 +85,7 @@ class Entry:
         "_etag_at",
         "_etag_end",
         "_format",
+        "_front",
         "_tags_at",
         "blob",
         "block_shift",
@@ -94,8 +99,8 @@ class Entry:
         "key",
         "last_modified",
         "marks",
-        "raw",
         "response_time",
+        "seen",
         "sie_until",
         "size",
         "status",
@@ -112,6 +117,7 @@ class Entry:
     last_modified: int
     marks: int
     response_time: float
+    seen: int
     sie_until: float
     size: int
     status: int
@@ -146,22 +152,35 @@ class Entry:
             raise RecordError("too short for a record") from error
         if self._format != FORMAT or body_at > len(raw):
             raise RecordError("not a record of this format")
-        self.raw = raw
         self.digest = digest
         self.head = raw[_START:head_end]
         self.key = raw[head_end:key_end]
         self._body_at = body_at
         if blob == NO_BLOB:
+            # The body is held once: remembered entries are many.
+            self._front = raw[:body_at]
             self.blob = None
             self.body = raw[body_at:]
         else:
+            self._front = raw
             self.blob = blob
             self.body = None
 
     @property
+    def raw(self) -> bytes:
+        """The record."""
+        return self._front if self.body is None else self._front + self.body
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes this object takes."""
+        inline = 0 if self.body is None else len(self.body)
+        return _OBJECT + 2 * len(self._front) + inline
+
+    @property
     def etag(self) -> bytes:
         """The ETag field's value as sent, or empty."""
-        return self.raw[self._etag_at : self._etag_end]
+        return self._front[self._etag_at : self._etag_end]
 
     @property
     def complete(self) -> bool:
@@ -171,7 +190,7 @@ class Entry:
     @property
     def blocks(self) -> bytes:
         """The block section as it is."""
-        return self.raw[self._blocks_at : self._tags_at]
+        return self._front[self._blocks_at : self._tags_at]
 
     @property
     def checksums(self) -> tuple[int, ...]:
@@ -186,7 +205,7 @@ class Entry:
     @property
     def tags(self) -> tuple[bytes, ...]:
         """Purge tags."""
-        section = self.raw[self._tags_at : self._body_at]
+        section = self._front[self._tags_at : self._body_at]
         return tuple(section.split(b"\0")) if section else ()
 
     @property

@@ -31,7 +31,7 @@ from .index import IndexClosedError
 from .place import Place
 from .purging import Fenced
 from .record import Entry, RecordError, encode, pack_checksums, refreshed, restamped
-from .rows import minute_of
+from .rows import MINUTE, minute_of
 from .selector import Selector
 from .stats import Stats, collect
 
@@ -80,11 +80,11 @@ class Store:
         self._open_files = OpenFiles(open_files)
         self._most_open_files = open_files
         self._touched: set[bytes] = set()
-        self._touch_minute = 0
+        self._touch_since = self._touch_until = 0
         self._closed = False
         self.path = Path(path)
         self._place = Place(self.path, map_size=map_size, shared=shared)
-        self._read = self._place.index.get
+        self._find = self._place.index.find
         self._committing = Committing(self._place, self._pending, self._trouble, clock)
         self._commits = self._committing.commits
         self._commits.start()
@@ -136,14 +136,11 @@ class Store:
                         return None  # removed
                     entry = Entry(found[16:], digest)
                     return entry if entry.key == key else None
-            raw = self._read(digest)
-            if raw is None:
-                return None
-            entry = Entry(raw, digest)
+            entry = self._find(digest)
         except (lmdb.Error, RecordError) as error:
             self._trouble(f"the cache's index cannot be read: {plain(error)}")
             return None
-        return entry if entry.key == key else None
+        return entry if entry is not None and entry.key == key else None
 
     def _in_force(self, row: Row) -> bool:
         """Tell whether no other process has overruled our pending change."""
@@ -195,16 +192,19 @@ class Store:
         """Remove an entry; no process finds it any more when this returns."""
         self._change(digest, None)
 
-    def touch(self, digest: bytes) -> None:
-        """Note that an entry was used; written at most once a minute."""
-        minute = minute_of(self._clock())
+    def touch(self, digest: bytes, now: float | None = None) -> None:
+        """Note that an entry was used, at `now` if given; written at most once a minute."""
+        if now is None:
+            now = self._clock()
         touched = self._touched
-        if minute != self._touch_minute:
-            self._touch_minute = minute
+        if not self._touch_since <= now < self._touch_until:
+            minute = minute_of(now)
+            self._touch_since = minute * MINUTE
+            self._touch_until = self._touch_since + MINUTE
             touched.clear()
         if digest not in touched and len(touched) < _MOST_TOUCHED:
             touched.add(digest)
-            self._commits.touch(digest, minute)
+            self._commits.touch(digest, minute_of(now))
 
     def _show(self, entry: Entry, since: int | None = None) -> Entry | None:
         if self._closed:
