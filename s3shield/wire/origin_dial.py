@@ -244,7 +244,12 @@ class _UvConnector:
             if protocol is None:
                 sock.close()
             else:
-                await loop.create_connection(lambda: UvTransport(protocol), sock=sock)
+                try:
+                    await loop.create_connection(lambda: UvTransport(protocol), sock=sock)
+                finally:
+                    # The descriptor is libuv's from the moment it was handed over, and
+                    # may be closed already: a second close would hit whoever has its number.
+                    sock.detach()
         except OSError as problem:
             sock.close()
             self._failed(problem)

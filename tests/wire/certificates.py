@@ -37,6 +37,7 @@ class Authority:
         certificate = (
             self._builder(self._name, self._key, -_DAY, 30 * _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_signs_certificates(), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.pem = certificate.public_bytes(serialization.Encoding.PEM)
@@ -52,6 +53,14 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(_now() + start)
             .not_valid_after(_now() + end)
+            # Python 3.13 verifies strictly: RFC 5280 4.2.1.1 and 4.2.1.2 want both.
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
 
     def server(
@@ -74,6 +83,22 @@ class Authority:
             certificate=crypto.X509.from_cryptography(certificate),
             **options,
         )
+
+
+def _signs_certificates() -> x509.KeyUsage:
+    others = dict.fromkeys(
+        [
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ],
+        False,
+    )
+    return x509.KeyUsage(key_cert_sign=True, crl_sign=True, **others)
 
 
 def _general(name: str) -> x509.GeneralName:
