@@ -14,10 +14,12 @@ from twisted.python.threadpool import ThreadPool
 from s3shield.config import CacheConfig, Config, Listen, LocationConfig
 from s3shield.exchange import (
     BucketRequests,
+    CarefulLocation,
     Location,
     Origin,
     OriginRequests,
     PlainRequests,
+    Rules,
     Site,
     Surroundings,
     Zone,
@@ -82,6 +84,7 @@ class Serving:
                 clock=clock,
                 monotonic=monotonic,
                 call_soon=lambda function: reactor.callLater(0, function),
+                call_later=reactor.callLater,
                 log=access_log.append,
             )
             self._locations = [self._location(each, around) for each in config.locations]
@@ -171,13 +174,22 @@ class Serving:
         return Zone(store, inline_limit=cache.inline_limit, largest=largest)
 
     def _location(self, location: LocationConfig, around: Surroundings) -> Location:
-        return Location(
+        rules = Rules(
+            bypass=location.proxy_cache_bypass,
+            no_cache=location.proxy_no_cache,
+            lock=location.proxy_cache_lock,
+            lock_timeout=location.proxy_cache_lock_timeout,
+            lock_age=location.proxy_cache_lock_age,
+        )
+        kind = CarefulLocation if rules.need_care(location.policy) else Location
+        return kind(
             str(location.pattern),
             location.policy,
             None if location.cache is None else self._zones[location.cache],
             self._origin(location),
             around,
             keep_filling=location.fetch_on_abort == "keep",
+            rules=rules,
         )
 
     def _origin(self, location: LocationConfig) -> Origin:

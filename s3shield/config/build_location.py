@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -19,6 +19,14 @@ from .options import BUCKET, LOCATION
 from .values import BucketConfig, LocationConfig
 
 __all__ = ["Locations"]
+
+
+# Options that are fields of LocationConfig as they are.
+_PLAIN: Final = (
+    "fetch_on_abort",
+    *("proxy_cache_key", "proxy_cache_bypass", "proxy_no_cache"),
+    *("proxy_cache_lock", "proxy_cache_lock_timeout", "proxy_cache_lock_age"),
+)
 
 
 @attrs.define
@@ -71,7 +79,7 @@ class Locations:
             connection=build_connection(
                 [*inner, self.top] if base is None else [*inner, base, self.top]
             ),
-            fetch_on_abort=_get(chain, "fetch_on_abort"),
+            **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )
 
@@ -182,6 +190,7 @@ def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CacheP
         targets=get("cache_targets"),
         cache_methods=get("proxy_cache_methods"),
         max_object_size=get("max_object_size"),
+        min_uses=get("proxy_cache_min_uses"),
         use_stale=get("proxy_cache_use_stale"),
         background_update=get("proxy_cache_background_update"),
         revalidate=get("proxy_cache_revalidate"),
@@ -197,5 +206,7 @@ def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CacheP
         add_headers=get("add_header"),
         via=get("via"),
         cache_status_header=get("cache_status_header"),
+        cache_status=get("cache_status"),
+        cache_status_name=get("cache_status_name"),
         error_pass=get("error_pass"),
     )

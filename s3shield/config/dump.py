@@ -64,6 +64,10 @@ def _limit(size: int | None) -> str:
     return "off" if size is None else format_size(size)
 
 
+def _timeout(seconds: float | None) -> str:
+    return "off" if seconds is None else format_seconds(seconds)
+
+
 def _words(names: Iterable[bytes]) -> str:
     return b" ".join(names).decode("ascii")
 
@@ -153,6 +157,13 @@ def _location(location: LocationConfig) -> Pairs:
     yield "proxy_cache", location.cache or "off"
     yield from _policy(location.policy)
     yield "fetch_on_abort", location.fetch_on_abort
+    if location.proxy_cache_key is not None:
+        yield "proxy_cache_key", f'"{location.proxy_cache_key}"'
+    yield "proxy_cache_bypass", " ".join(map(str, location.proxy_cache_bypass))
+    yield "proxy_no_cache", " ".join(map(str, location.proxy_no_cache))
+    yield "proxy_cache_lock", _flag(location.proxy_cache_lock)
+    yield "proxy_cache_lock_timeout", _timeout(location.proxy_cache_lock_timeout)
+    yield "proxy_cache_lock_age", _timeout(location.proxy_cache_lock_age)
     yield from _connection(location.connection)
 
 
@@ -174,6 +185,10 @@ def _policy(policy: CachePolicy) -> Pairs:
     yield "proxy_ignore_headers", _words(sorted(policy.ignore_headers))
     yield "ignore_authorization", _flag(policy.ignore_authorization)
     yield "cache_targets", _words(policy.targets)
+
+    yield "proxy_cache_min_uses", str(policy.min_uses)
+    yield "cache_status", _flag(policy.cache_status)
+    yield "cache_status_name", policy.cache_status_name.decode("ascii")
     yield "client_revalidate", _flag(policy.client_revalidate)
     yield "normalize_accept_encoding", _flag(policy.normalize_accept_encoding)
     yield "max_object_size", _limit(policy.max_object_size)

@@ -129,6 +129,13 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "proxy_cache_valid": Spec(read.ttl_row, (), many=True, empty=True),
     "proxy_cache_valid_force": Spec(parse_flag, _POLICY.valid_force),
     "proxy_cache_methods": Spec(read.methods, _POLICY.cache_methods),
+    "proxy_cache_key": Spec(read.cache_key),
+    "proxy_cache_bypass": Spec(read.conditions, (), empty=True),
+    "proxy_no_cache": Spec(read.conditions, (), empty=True),
+    "proxy_cache_min_uses": Spec(read.count(1, 1_000_000), _POLICY.min_uses),
+    "proxy_cache_lock": Spec(parse_flag, True),
+    "proxy_cache_lock_timeout": Spec(read.timeout_or_off),
+    "proxy_cache_lock_age": Spec(read.timeout_or_off),
     "proxy_cache_use_stale": Spec(read.use_stale, _POLICY.use_stale),
     "proxy_cache_background_update": Spec(parse_flag, _POLICY.background_update),
     "proxy_cache_revalidate": Spec(parse_flag, _POLICY.revalidate),
@@ -140,6 +147,8 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "pass_amz_headers": Spec(read.amz_headers, _POLICY.pass_amz_headers, empty=True),
     "cache_targets": Spec(read.targets, _POLICY.targets, empty=True),
     "cache_status_header": Spec(read.header_or_off, _POLICY.cache_status_header, empty=True),
+    "cache_status": Spec(parse_flag, _POLICY.cache_status),
+    "cache_status_name": Spec(read.token, _POLICY.cache_status_name),
     "client_revalidate": Spec(parse_flag, _POLICY.client_revalidate),
     "normalize_accept_encoding": Spec(parse_flag, _POLICY.normalize_accept_encoding),
     "ignore_authorization": Spec(parse_flag, _POLICY.ignore_authorization),
@@ -161,23 +170,17 @@ ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
 """By kind of section. What stands in an outer one is a default of the inner ones."""
 
 _NOT_YET: Final = "known, but this version does not do it yet"
-_ALWAYS: Final = f"{_NOT_YET}: requests for one key wait for one fetch, whatever it takes"
 LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             *("admin_listen", "metrics", "replica", "aws_role_arn", "aws_role_session_name"),
-            *("proxy_cache_key", "proxy_cache_bypass", "proxy_no_cache"),
-            *("proxy_cache_min_uses", "min_uses", "max_variants", "hit_for_miss"),
-            *("cache_status", "cache_status_name", "range_connections", "read_ahead"),
+            *("max_variants", "hit_for_miss", "range_connections", "read_ahead"),
             *("purge_allow", "proxy_cache_purge", "allow", "deny", "satisfy"),
             *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
             *("set_real_ip_from", "real_ip_header", "tls_client_ca", "client_max_body_size"),
         ),
         _NOT_YET,
-    ),
-    **dict.fromkeys(
-        ("proxy_cache_lock", "proxy_cache_lock_timeout", "proxy_cache_lock_age"), _ALWAYS
     ),
 }
 """Options of later versions and why they are refused: never accepted and ignored."""

@@ -16,7 +16,7 @@ from s3shield.policy import (
     USE_STALE_TOKENS,
     TTLRow,
 )
-from s3shield.routing import QueryPolicy
+from s3shield.routing import QueryPolicy, Template
 from s3shield.signing import Credentials, Endpoint, Scope, SignMode, parse_signing_key
 
 from .errors import BadValueError, nearest
@@ -86,6 +86,11 @@ def timeout(value: str) -> float:
 def limit(value: str) -> int | None:
     """A size, or `off` for none."""
     return None if value == "off" else parse_size(value)
+
+
+def timeout_or_off(value: str) -> float | None:
+    """A time over zero, or `off` for no limit."""
+    return None if value == "off" else timeout(value)
 
 
 # The daemon
@@ -265,6 +270,32 @@ def methods(value: str) -> frozenset[bytes]:
             raise BadValueError("known, but this version does not do it yet", name)
         parse_choice(name, ("GET", "HEAD"))
     return frozenset(name.encode("ascii") for name in names)
+
+
+def token(value: str) -> bytes:
+    """A name as RFC 9211 wants it."""
+    if not re.fullmatch(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*", value):
+        raise BadValueError("it is one word that begins with a letter", value)
+    return value.encode("ascii")
+
+
+def _template(value: str) -> Template:
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    try:
+        return Template.parse(value)
+    except ValueError as error:
+        raise BadValueError(str(error), value) from None
+
+
+def cache_key(value: str) -> Template:
+    """A text with variables."""
+    return _template(text(value))
+
+
+def conditions(value: str) -> tuple[Template, ...]:
+    """Words with variables, true when one is neither empty nor 0."""
+    return tuple([_template(each) for each in text(value).split()])
 
 
 def ttl_row(value: str) -> TTLRow:

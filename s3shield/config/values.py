@@ -12,7 +12,7 @@ from typing import Literal
 import attrs
 
 from s3shield.policy import CachePolicy
-from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable
+from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable, Template
 from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 
 from .listen import Listen
@@ -165,7 +165,8 @@ class LocationConfig:
     all servers stands once for each). bucket: name in Config.buckets, or origin: of a
     plain HTTP origin; the other is None. cache: name in Config.caches, None for
     `proxy_cache = off`. policy: what decides about storing and reuse; methods, headers,
-    missing_403 and such are in it. connection: origin_* options.
+    missing_403 and such are in it. connection: origin_* options. proxy_cache_lock_timeout,
+    proxy_cache_lock_age: None for no limit.
     """
 
     pattern: Pattern
@@ -178,6 +179,12 @@ class LocationConfig:
     policy: CachePolicy = attrs.field(factory=CachePolicy)
     connection: OriginConfig = attrs.field(factory=OriginConfig)
     fetch_on_abort: Literal["keep", "cancel"] = "keep"
+    proxy_cache_key: Template | None = None
+    proxy_cache_bypass: tuple[Template, ...] = ()
+    proxy_no_cache: tuple[Template, ...] = ()
+    proxy_cache_lock: bool = True
+    proxy_cache_lock_timeout: float | None = None
+    proxy_cache_lock_age: float | None = None
     where: str = _where()
 
     @property
@@ -197,6 +204,7 @@ class LocationConfig:
             bucket=self.bucket is not None,
             rewrites=self.rewrites,
             query=self.query,
+            cache_key=self.proxy_cache_key,
         )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from .careful import CarefulLocation
 from .location import Location, Origin
 from .origin_request import BucketRequests, OriginRequests, PlainRequests
+from .rules import Rules
 from .site import Site, Tree
 from .transaction import Surroundings
 from .zone import Zone
 
 __all__ = [
     "BucketRequests",
+    "CarefulLocation",
     "Location",
     "Origin",
     "OriginRequests",
     "PlainRequests",
+    "Rules",
     "Site",
     "Surroundings",
     "Tree",

@@ -101,16 +101,17 @@ class Flight:
         self._chunks: list[bytes] | None = None  # a short body, collected
         self._fill: Fill | None = None  # a long one, passing through
         self._leader = waiting[0] if waiting else None
+        self._refusal = waiting[0].refusal if waiting else None
         self._withheld: frozenset[bytes] = frozenset()
         self._over = False
-        self._request_time = self._response_time = 0.0
+        self.since = self._response_time = 0.0
 
     # What the location calls
 
     def begin(self) -> None:
         """Ask the origin."""
         location = self._location
-        self._request_time = location.around.clock()
+        self.since = location.around.clock()
         started = location.around.monotonic()
         for transaction in self._waiting:
             transaction.origin_started = started
@@ -130,6 +131,13 @@ class Flight:
             self._give_stream(transaction)
             return True
         self._waiting.append(transaction)
+        return True
+
+    def part_with(self, transaction: Transaction) -> bool:
+        """Let a waiter go its own way; False when it is answered, or waits elsewhere."""
+        if transaction not in self._waiting[1:]:
+            return False
+        self._waiting.remove(transaction)
         return True
 
     # What the origin call calls
@@ -156,11 +164,10 @@ class Flight:
                 self.origin_failed(failure)
                 return
         self._length = length
-        verdict = judge(
-            self._request, head, length, (self._request_time, now), policy, self._zone.largest
-        )
-        if verdict.reason is not None:
-            self._go_unstored(verdict.reason)
+        verdict = judge(self._request, head, length, (self.since, now), policy, self._zone.largest)
+        reason = self._refusal or verdict.reason
+        if reason is not None:
+            self._go_unstored(reason)
         else:
             self._meta = verdict.meta
             self._vary, self._withheld = verdict.vary, verdict.withheld
@@ -216,14 +223,12 @@ class Flight:
                 transaction.reason = NoStoreReason.ORIGIN_ERROR
                 location.give_entry(transaction, self._entry, CacheStatus.STALE)
             return
-        told, rest = self._waiting[:1], self._waiting[1:]
-        if self._attempt == _SECOND:
-            told, rest = self._waiting, []
+        told = self._waiting if self._attempt == _SECOND else self._waiting[:1]
         for transaction in told:
             transaction.reason = NoStoreReason.ORIGIN_ERROR
             transaction.cache_status = CacheStatus.MISS
             transaction.refuse(failure.gateway_status)
-        self._relaunch(rest, attempt=_SECOND)
+        self._relaunch(self._waiting[len(told) :], attempt=_SECOND)
 
     # Ends
 
@@ -284,7 +289,7 @@ class Flight:
             entry,
             parse_stored_head(entry.head),
             head,
-            self._request_time,
+            self.since,
             self._response_time,
             location.policy,
         )
@@ -296,18 +301,15 @@ class Flight:
             status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
             location.give_entry(transaction, fresh, status)
 
-    # Steps
-
     def _relaunch(self, waiting: list[Transaction], *, attempt: int) -> None:
         """Let the first of `waiting` lead another flight, without what we asked about."""
         if not waiting:
             return
-        first = waiting[0]
         self._location.launch(
             Flight(
                 self._location,
-                first.request,
-                first.route,
+                waiting[0].request,
+                waiting[0].route,
                 None,
                 waiting,
                 joinable=self.digest not in self._zone.flights,
@@ -342,18 +344,17 @@ class Flight:
     def _go_unstored(self, reason: NoStoreReason) -> None:
         """Only the leader gets this response; the others fetch for themselves."""
         self._note(reason)
-        if self._entry is not None:
-            self._zone.drop(self._entry)  # there is a newer answer than it
+        if self._refusal is None:
+            if self._entry is not None:
+                self._zone.drop(self._entry)  # there is a newer answer than it
+            self._location.remember_unstored(self._route)
         rest, self._waiting = self._waiting[1:], self._waiting[:1]
         self._part()
-        self._location.remember_unstored(self._route)
         for transaction in rest:
             self._location.fetch_alone(transaction)
 
     def _part_with_other_variants(self) -> None:
         """Waiters that selected another variant than the leader fetch their own."""
-        if not self._vary or len(self._waiting) < 2:
-            return
         waiting, self._waiting = self._waiting, []
         others: list[Transaction] = []
         for transaction in waiting:

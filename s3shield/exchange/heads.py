@@ -68,6 +68,9 @@ class HeadRelay(Relay):
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Let what is stored learn of it."""
         super().origin_head(head, length)
+        if self._to.refusal is not None:
+            self._to.reason = self._to.refusal
+            return
         if head.status != 200:
             return
         location, to = self._location, self._to
@@ -83,7 +86,9 @@ class HeadRelay(Relay):
             super().origin_end()
             return
         self._to.reason = None
-        self._location.give_entry(self._to, self._known, CacheStatus.REVALIDATED)
+        bypass = self._to.cache_status is CacheStatus.BYPASS
+        status = CacheStatus.BYPASS if bypass else CacheStatus.REVALIDATED
+        self._location.give_entry(self._to, self._known, status)
 
     def _update(self, entry: Entry, head: ResponseHead) -> None:
         location = self._location

@@ -16,6 +16,7 @@ from s3shield.policy import (
     HIT,
     CachePolicy,
     CacheStatus,
+    Decision,
     EntryFlag,
     Fetch,
     Fields,
@@ -28,6 +29,7 @@ from s3shield.policy import (
     ServeStale,
     decide,
     parse_range,
+    stale_while_updating,
 )
 from s3shield.routing import Route
 from s3shield.wire import Downstream, OriginCall, OriginPool, Receiver
@@ -39,6 +41,7 @@ from .heads import HeadRelay, as_get
 from .origin_request import OriginRequests
 from .reading import StoredSource
 from .relay import Relay
+from .rules import PLAIN, Rules, Uses
 from .transaction import Surroundings, Transaction
 from .zone import Zone
 
@@ -84,6 +87,7 @@ class Location:
         around: Surroundings,
         *,
         keep_filling: bool,
+        rules: Rules = PLAIN,
     ) -> None:
         self.pattern = pattern
         self.policy = policy
@@ -92,6 +96,8 @@ class Location:
         self._zone = zone
         self.inline_limit = _COLLECTED if zone is None else zone.inline_limit
         self._origin = origin
+        self._rules = rules
+        self._uses = Uses() if policy.min_uses > 1 else None
         self._methods = policy.methods
         self._allow = ((b"Allow", b", ".join(sorted(policy.methods))),)
         name = policy.cache_status_header
@@ -146,17 +152,28 @@ class Location:
                 return
             self.give_entry(self.transaction(request, route, downstream), entry, CacheStatus.HIT)
             return
-        transaction = self.transaction(request, route, downstream)
+        self._resolve(self.transaction(request, route, downstream), entry, decision)
+
+    def _resolve(self, transaction: Transaction, entry: Entry | None, decision: Decision) -> None:
+        """Do what was decided about a request that is no hit."""
+        request, route = transaction.request, transaction.route
         match decision:
-            case ServeStale():
+            case ServeStale(_, refresh):
                 assert entry is not None
                 refreshing = route.digest in self.zone.flights
                 status = CacheStatus.UPDATING if refreshing else CacheStatus.STALE
                 self.give_entry(transaction, entry, status)
-                if not refreshing:
+                if refresh and not refreshing:
                     self.launch(Flight(self, as_get(request), route, entry, [], joinable=True))
             case Revalidate() | Fetch():
-                self._fetch(transaction, entry)
+                if (
+                    entry is not None
+                    and route.digest in self.zone.flights
+                    and stale_while_updating(entry, self.around.clock())
+                ):
+                    self.give_entry(transaction, entry, CacheStatus.UPDATING)
+                else:
+                    self._fetch(transaction, entry)
             case GatewayTimeout():
                 transaction.refuse(504)
             case Hit():
@@ -211,7 +228,13 @@ class Location:
 
     def fetch_alone(self, transaction: Transaction) -> None:
         """Fetch for one client that must not wait for others."""
-        transaction.cache_status = CacheStatus.MISS
+        transaction.collapsed = None
+        if transaction.cache_status is not CacheStatus.BYPASS:
+            transaction.cache_status = CacheStatus.MISS
+        if transaction.request.method == b"HEAD":
+            transaction.reason = NoStoreReason.HEAD_ONLY
+            HeadRelay(self, transaction).begin()
+            return
         self.launch(
             Flight(
                 self, transaction.request, transaction.route, None, [transaction], joinable=False
@@ -271,12 +294,38 @@ class Location:
             if isinstance(ranges, list) and min(ranges)[0] >= limit:
                 self._relay(transaction, NoStoreReason.RANGE_OFFSET)
                 return
-        zone = self.zone
+        uses = self._uses
+        if uses is not None and entry is None and uses.count(route.digest) < self.policy.min_uses:
+            transaction.refusal = transaction.refusal or NoStoreReason.MIN_USES
+        zone, rules, now = self.zone, self._rules, self.around.clock()
+        if transaction.refusal is not None or not rules.lock:
+            self.launch(Flight(self, request, route, entry, [transaction], joinable=False))
+            return
         flight = zone.flights.get(route.digest)
         if flight is not None and flight.joinable:
-            missed, transaction.cache_status = transaction.cache_status, CacheStatus.HIT
-            if flight.join(transaction):
+            if rules.lock_age is not None and now - flight.since >= rules.lock_age:
+                flight = None  # one more may try, and is the one to join from now on
+            elif self._join(flight, transaction):
                 return
-            transaction.cache_status = missed
-        joinable = flight is None and not zone.is_unstored(route, self.around.clock())
+        joinable = flight is None and not zone.is_unstored(route, now)
         self.launch(Flight(self, request, route, entry, [transaction], joinable=joinable))
+
+    def _join(self, flight: Flight, transaction: Transaction) -> bool:
+        missed, transaction.cache_status = transaction.cache_status, CacheStatus.HIT
+        transaction.collapsed = missed
+        if not flight.join(transaction):
+            transaction.cache_status, transaction.collapsed = missed, None
+            return False
+        timeout = self._rules.lock_timeout
+        if timeout is not None:
+            transaction.timer = self.around.call_later(
+                timeout, lambda: self._waited(flight, transaction)
+            )
+        return True
+
+    def _waited(self, flight: Flight, transaction: Transaction) -> None:
+        """It has waited for another's fetch for long enough: nginx, proxy_cache_lock_timeout."""
+        transaction.timer = None
+        if flight.part_with(transaction):
+            transaction.refusal = NoStoreReason.LOCK_TIMEOUT
+            self.fetch_alone(transaction)

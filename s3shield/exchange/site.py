@@ -62,6 +62,8 @@ class Site:
         if route is None:
             self._refuse(request, downstream, 404)
             return None
+        if not self.table.by_target(route.number):
+            return route
         if len(self._memo) >= _MEMO:
             self._memo.clear()
         self._memo[request.host, request.target] = route

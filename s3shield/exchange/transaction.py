@@ -7,9 +7,16 @@ Everything but an inline hit goes through here; the inline hit is written out in
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from s3shield.policy import CachePolicy, CacheStatus, Fields, NoStoreReason, Request
+from s3shield.policy import (
+    CachePolicy,
+    CacheStatus,
+    Fields,
+    NoStoreReason,
+    Request,
+    cache_status_member,
+)
 
 from .answer import Answer, Representation, answer
 from .reading import Reader, Source
@@ -23,14 +30,22 @@ if TYPE_CHECKING:
 __all__ = ["Surroundings", "Transaction"]
 
 
+class Timer(Protocol):
+    """Something that will happen unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """See that it does not."""
+
+
 class Surroundings:
     """What every transaction needs from the process it happens in.
 
     clock: wall time, seconds since the epoch. monotonic: for durations. call_soon: runs
-    its argument in a later turn of the event loop. log: takes one `ops.LogRecord`.
+    its argument in a later turn of the event loop. call_later: the same after so many
+    seconds, unless what it returns is cancelled. log: takes one `ops.LogRecord`.
     """
 
-    __slots__ = ("call_soon", "clock", "log", "monotonic")
+    __slots__ = ("call_later", "call_soon", "clock", "log", "monotonic")
 
     def __init__(
         self,
@@ -38,10 +53,12 @@ class Surroundings:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         call_soon: Callable[[Callable[[], None]], object],
+        call_later: Callable[[float, Callable[[], None]], Timer],
         log: Callable[[LogRecord], object],
     ) -> None:
         self.clock = clock
         self.monotonic = monotonic
+        self.call_later = call_later
         self.call_soon = call_soon
         self.log = log
 
@@ -50,7 +67,9 @@ class Transaction:
     """A client's request that is being answered.
 
     policy: the location's. location: str, for the log.
-    cache_status, reason: its fate. age: seconds to say in Age, or
+    cache_status, reason: its fate. collapsed: what its status was before it joined
+    another's fetch, or None. refusal: why its answer is not stored whatever it is, or None.
+    timer: ends its wait for another's fetch. age: seconds to say in Age, or
     None. origin_status, origin_started: what was asked of the origin, for the log.
     """
 
@@ -61,12 +80,16 @@ class Transaction:
         "age",
         "cache_status",
         "cached",
+        "collapsed",
         "downstream",
+        "fresh_until",
         "origin_started",
         "origin_status",
         "reason",
+        "refusal",
         "request",
         "route",
+        "timer",
     )
 
     def __init__(
@@ -88,12 +111,17 @@ class Transaction:
         self.origin_status = 0
         self.origin_started: float | None = None
         self.cached = False
+        self.collapsed: CacheStatus | None = None
+        self.refusal: NoStoreReason | None = None
+        self.fresh_until: float | None = None
+        self.timer: Timer | None = None
         self._around = around
         self._location = location
         self._policy = policy
 
     def settle(self, what: Representation) -> Answer | None:
         """Answer at once if no byte of the body is wanted, else return what is."""
+        self.fresh_until = what.meta.fresh_until
         plan = answer(self.request, what, self._policy)
         if not isinstance(plan, Answer):
             self.refuse(plan.status, plan.fields)
@@ -142,13 +170,42 @@ class Transaction:
         return b"Age: %d\r\n%b" % (self.age, self._status_line())
 
     def _status_line(self) -> bytes:
-        name = self._policy.cache_status_header
+        policy = self._policy
+        name = policy.cache_status_header
+        line = b""
         if name and self.cache_status is not CacheStatus.NONE:
-            return b"%b: %b\r\n" % (name, self.cache_status.value)
-        return b""
+            line = b"%b: %b\r\n" % (name, self.cache_status.value)
+        if policy.cache_status:
+            line += b"Cache-Status: %b\r\n" % self._member(policy.cache_status_name)
+        return line
+
+    def _member(self, name: bytes) -> bytes:
+        """Return what RFC 9211's field says."""
+        forwarded = self.origin_started is not None
+        if not forwarded and not self.cached and self.cache_status is CacheStatus.NONE:
+            return name  # refused here: neither a hit nor forwarded
+        status = self.cache_status
+        if self.collapsed is not None and status is CacheStatus.HIT:
+            status = self.collapsed
+        stored = forwarded and not self.cached and self.reason is None
+        ttl = None
+        if self.fresh_until is not None and (stored or self.cached):
+            # No instant at all: it is to be validated each time.
+            ttl = int(self.fresh_until - self._around.clock()) if self.fresh_until else 0
+        return cache_status_member(
+            name,
+            status,
+            reason=self.reason,
+            ttl=ttl,
+            fwd_status=self.origin_status or None,
+            stored=stored,
+            collapsed=self.collapsed is not None,
+        )
 
     def log(self, status: int, body_bytes: int) -> None:
         """Write the access log's record: once per transaction, at its end."""
+        if self.timer is not None:
+            self.timer.cancel()
         around = self._around
         now = around.monotonic()
         request = self.request

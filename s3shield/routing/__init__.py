@@ -5,8 +5,10 @@ from .query import QueryPolicy, parse_query
 from .rewrite import Rewrite, Rewritten, rewrite
 from .table import Place, Route, RoutingTable
 from .target import BadTargetError, Target, decode_path, has_dot_segments, parse_target
+from .variables import VARIABLES, Template, any_true
 
 __all__ = [
+    "VARIABLES",
     "BadTargetError",
     "LocationMatcher",
     "MatchKind",
@@ -19,6 +21,8 @@ __all__ = [
     "RoutingTable",
     "ServerMatcher",
     "Target",
+    "Template",
+    "any_true",
     "decode_path",
     "has_dot_segments",
     "parse_query",

@@ -14,6 +14,7 @@ from .match import LocationMatcher, Pattern, ServerMatcher
 from .query import QueryPolicy
 from .rewrite import Rewrite, rewrite
 from .target import BadTargetError, check_dots, decode_path, parse_target
+from .variables import Template
 
 __all__ = ["Place", "Route", "RoutingTable"]
 
@@ -25,6 +26,7 @@ class Place:
     pattern, server: of the configuration; server None: every server. origin: str, the
     bucket's name or the plain origin's URL, the first part of the cache key. bucket:
     whether it is a bucket (keys are decoded) or a plain origin (targets are passed on).
+    cache_key: `proxy_cache_key`, what stands in the cache key after the origin.
     """
 
     pattern: Pattern
@@ -33,6 +35,7 @@ class Place:
     bucket: bool
     rewrites: tuple[Rewrite, ...] = ()
     query: QueryPolicy = attrs.field(factory=QueryPolicy)
+    cache_key: Template | None = None
 
 
 @attrs.frozen
@@ -96,11 +99,21 @@ class RoutingTable:
         Raises BadTargetError (400).
         """
         if request.path.startswith(b"/"):
-            return self.find(request.host, request.path, request.query)
-        target = parse_target(request.target)
-        return self.find(
-            request.host if target.host is None else target.host, target.path, target.query
-        )
+            route = self.find(request.host, request.path, request.query)
+        else:
+            target = parse_target(request.target)
+            host = request.host if target.host is None else target.host
+            route = self.find(host, target.path, target.query)
+        if route is None or (template := self._places[route.number].cache_key) is None:
+            return route
+        key_text = self._origins[route.number] + template.value(request)
+        digest = hashlib.blake2b(key_text, digest_size=16).digest()
+        return attrs.evolve(route, key_text=key_text, digest=digest)
+
+    def by_target(self, number: int) -> bool:
+        """Tell whether host and target alone decide on the routes of a location."""
+        template = self._places[number].cache_key
+        return template is None or template.by_target
 
     def find(self, host: bytes, path: bytes, query: bytes | None) -> Route | None:
         """Route a host without port, an undecoded path and a raw query.
