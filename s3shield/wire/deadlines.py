@@ -14,7 +14,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-__all__ = ["Deadlines", "Timed"]
+__all__ = ["Deadlines", "Progress", "Timed"]
 
 
 class Timed(Protocol):
@@ -25,6 +25,27 @@ class Timed(Protocol):
 
         Return the second at which to look again, or None for never.
         """
+
+
+class Progress:
+    """Tells how long something has stood still, looked at now and then."""
+
+    __slots__ = ("_mark", "_moved")
+
+    def __init__(self) -> None:
+        self._mark: object = None
+        self._moved = 0.0
+
+    def idle(self, mark: object, now: float) -> float:
+        """Return the seconds since `mark` was another one."""
+        if mark != self._mark:
+            self._mark = mark
+            self._moved = now
+        return now - self._moved
+
+    def rest(self) -> None:
+        """There is nothing that could move: the next look counts from its own time."""
+        self._mark = None
 
 
 class Deadlines:

@@ -6,9 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+
+from s3shield.wire.answer import plain_answer
 
 if TYPE_CHECKING:
     from s3shield.wire.server import ServerChannel
+
+_log = Logger()
 
 __all__ = ["DONE", "NEW", "STARTED", "Response"]
 
@@ -102,6 +107,14 @@ class Response:
             self._gone = gone
 
     # What follows is the channel's to call.
+
+    def site_failed(self) -> None:
+        """The site raised: a 500 if nothing was sent yet, else the connection is cut."""
+        _log.failure("the site failed on a request")
+        if self.state == NEW:
+            self.reply(*plain_answer(500))
+        else:
+            self.abort()
 
     def wait(self) -> None:
         """The site has returned and the end of this response is yet to come."""

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from s3shield.policy import Request
 from s3shield.wire.answer import plain_answer
+from s3shield.wire.backlog import Backlog
+from s3shield.wire.deadlines import Progress
 from s3shield.wire.request_head import CLOSE, LINE_LIMIT, HeadReader, Refused
-from s3shield.wire.response import DONE, NEW, Response
+from s3shield.wire.response import DONE, Response
 from s3shield.wire.transport import UvTransport, peer_text, reset_on_close, unsent_bytes
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ __all__ = ["ServerChannel"]
 
 _END: Final = b"\r\n\r\n"
 _CRLF: Final = b"\r\n"
-
-_log = Logger()
 
 PENDING_LIMIT: Final = 16 * 1024
 """Bytes of further requests read while a response is under way."""
@@ -62,9 +61,7 @@ class ServerChannel(Protocol):
         # False only between requests, when one that comes whole may be served at once.
         self._busy = False
         self._response: Response | None = None
-        self._pending = bytearray()
-        self._foreseen = 0  # bytes of `_pending` that were looked at as part of a head
-        self._body = 0  # bytes of an unwanted body to come
+        self._backlog = Backlog()
         self._old = False  # the current request is HTTP/1.0
         self._last = False  # close when the current response has ended
         self._linger = False  # and the client may still be sending
@@ -73,8 +70,7 @@ class ServerChannel(Protocol):
         self._congested = False
         self._reading = True
         self._sent = 0  # bytes of bodies, for telling progress
-        self._progress: tuple[int, float] | None = None
-        self._moved = 0.0
+        self._flow = Progress()
         self._head_since = 0.0
         self._until = 0.0
 
@@ -129,7 +125,7 @@ class ServerChannel(Protocol):
         try:
             self._site(request, response)
         except Exception:
-            self._site_failed(response)
+            response.site_failed()
         if response.state != DONE:
             self._wait_for(response)
         elif self._busy:
@@ -151,7 +147,7 @@ class ServerChannel(Protocol):
         """See `IProtocol`."""
         self.lost = True
         self._ended = self._busy = True
-        self._pending.clear()
+        self._backlog.clear()
         self._reader.close()
         factory = self.factory
         factory.deadlines.forget(self)
@@ -231,7 +227,7 @@ class ServerChannel(Protocol):
         if self._response is not None:
             self._last = True
             self.tail = CLOSE
-        elif not self._pending:
+        elif not self._backlog:
             self._close()
 
     def look(self, now: float) -> float | None:
@@ -240,15 +236,11 @@ class ServerChannel(Protocol):
         unsent = unsent_bytes(self.transport)
         if unsent:
             # Bytes leave the buffer, or a further request was answered into it.
-            progress = (self._sent - unsent, self._since)
-            if progress != self._progress:
-                self._progress = progress
-                self._moved = now
-            elif now - self._moved >= factory.send_timeout:
+            if self._flow.idle((self._sent - unsent, self._since), now) >= factory.send_timeout:
                 self.cut()
                 return None
             return now + factory.send_timeout / 6
-        self._progress = None
+        self._flow.rest()
         if self._ended:
             if now >= self._until:
                 self.cut()
@@ -256,12 +248,13 @@ class ServerChannel(Protocol):
             return self._until
         if self._response is not None:
             return now + factory.send_timeout / 6
-        if self._foreseen or self._body:
+        backlog = self._backlog
+        if backlog.partial or backlog.body:
             until = self._head_since + factory.client_header_timeout
             if now < until:
                 return until
-            if self._foreseen:
-                self._refuse(Refused(408, "the head took too long"), bytes(self._pending))
+            if backlog.partial:
+                self._refuse(Refused(408, "the head took too long"), bytes(backlog))
             else:
                 self._close()
             return self._until
@@ -279,19 +272,12 @@ class ServerChannel(Protocol):
     def _more(self, data: bytes) -> None:
         if self._ended:
             return
-        self._pending += data
-        self._drop_body()
+        self._backlog.add(data)
         if self._response is None and not self._congested:
             self._advance()
-        elif self._reading and len(self._pending) > PENDING_LIMIT:
+        elif self._reading and len(self._backlog) > PENDING_LIMIT:
             self._reading = False
             self.transport.pauseProducing()
-
-    def _drop_body(self) -> None:
-        if self._body:
-            dropped = min(self._body, len(self._pending))
-            self._body -= dropped
-            del self._pending[:dropped]
 
     def _advance(self) -> None:
         """Serve what is pending until a response is waited for or bytes are."""
@@ -299,11 +285,18 @@ class ServerChannel(Protocol):
             if self._last:
                 self._close()
                 return
-            self._drop_body()
-            head = None if self._body else self._next_head()
-            if self._ended:
+            backlog = self._backlog
+            backlog.drop_body()
+            begun = backlog.partial
+            try:
+                head = backlog.next_head(self._reader)
+            except Refused as refused:
+                self._refuse(refused, backlog.refused)
                 return
             if head is None:
+                if backlog.partial and not begun:
+                    self._head_since = now = self._monotonic()
+                    self.factory.deadlines.watch(self, now + self.factory.client_header_timeout)
                 self._await_bytes()
                 return
             self._serve(head)
@@ -315,37 +308,13 @@ class ServerChannel(Protocol):
             return
         self._old = False
         self.tail = _CRLF
-        self._busy = bool(self._pending or self._body)
+        self._busy = bool(self._backlog or self._backlog.body)
         self._resume_reading()
 
     def _resume_reading(self) -> None:
         if not self._reading:
             self._reading = True
             self.transport.resumeProducing()
-
-    def _next_head(self) -> bytes | None:
-        """Cut the next whole head from `_pending`; look at what there is of it if not."""
-        pending = self._pending
-        while pending.startswith(_CRLF):  # RFC 9112 section 2.2
-            del pending[:2]
-        if not pending or pending == b"\r":
-            return None
-        try:
-            end = pending.find(_END, max(0, self._foreseen - 3))
-            if end >= 0:
-                head = bytes(pending[: end + 4])
-                del pending[: end + 4]
-                self._foreseen = 0
-                self._reader.check_size(head)
-                return head
-            if not self._foreseen:
-                self._head_since = now = self._monotonic()
-                self.factory.deadlines.watch(self, now + self.factory.client_header_timeout)
-            self._reader.foresee(bytes(pending[self._foreseen :]), pending)
-            self._foreseen = len(pending)
-        except Refused as refused:
-            self._refuse(refused, bytes(pending) if end < 0 else head)
-        return None
 
     def _serve(self, head: bytes) -> None:
         self._since = now = self._monotonic()
@@ -370,15 +339,15 @@ class ServerChannel(Protocol):
                 if framing.close:
                     self._linger = True
                 else:
-                    self._body = framing.body
                     self._head_since = self._since
-                    self._drop_body()
+                    self._backlog.body = framing.body
+                    self._backlog.drop_body()
         self.factory.requests += 1
         response = Response(self)
         try:
             self._site(request, response)
         except Exception:
-            self._site_failed(response)
+            response.site_failed()
         if response.state != DONE:
             self._wait_for(response)
         else:
@@ -395,13 +364,6 @@ class ServerChannel(Protocol):
         """Have the client's progress looked at from now on."""
         factory = self.factory
         factory.deadlines.watch(self, self._since + factory.send_timeout / 6)
-
-    def _site_failed(self, response: Response) -> None:
-        _log.failure("the site failed on a request")
-        if response.state == NEW:
-            response.reply(*plain_answer(500))
-        else:
-            response.abort()
 
     # Ends.
 
@@ -420,11 +382,11 @@ class ServerChannel(Protocol):
     def _close(self) -> None:
         """Close when what was written has been sent."""
         self._ended = self._busy = True
-        self._pending.clear()
+        self._backlog.clear()
         transport = self.transport
         transport.unregisterProducer()
         now = self._monotonic()
-        if (self._linger or self._body) and not self._eof:
+        if (self._linger or self._backlog.body) and not self._eof:
             # Closing with bytes unread would reset the connection, and the reset may
             # overtake the answer (RFC 9112 section 9.6).
             self._until = now + LINGER

@@ -230,7 +230,7 @@ class Serving:
 
     async def seen(self, channel, number):
         """Return when `number` bytes are pending in `channel`."""
-        while len(channel._pending) < number:
+        while len(channel._backlog) < number:
             await self.turn()
 
     async def nobody(self):

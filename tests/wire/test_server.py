@@ -234,10 +234,10 @@ class Connections:
         await self.seen(channel, 16 * 1024)
         while channel._reading:
             await self.turn()
-        held = len(channel._pending)
+        held = len(channel._backlog)
         for _ in range(20):
             await self.turn()
-        self.assertEqual(len(channel._pending), held)
+        self.assertEqual(len(channel._backlog), held)
         self.assertLess(held, 1 << 20)
         self.assertEqual(len(self.site.requests), 1)
         answer(self.site.late[0])
