@@ -15,6 +15,7 @@ from s3shield.config import CacheConfig, Config, Listen, LocationConfig
 from s3shield.exchange import (
     BucketRequests,
     CarefulLocation,
+    Invalidation,
     Location,
     Origin,
     OriginRequests,
@@ -88,6 +89,10 @@ class Serving:
                 log=access_log.append,
             )
             self._locations = [self._location(each, around) for each in config.locations]
+            if any(location.takes_bodies for location in config.locations):
+                invalidation = Invalidation(config.routing(), self._locations)
+                for location in self._locations:
+                    location.invalidation = invalidation
         except BaseException:
             self._close()
             raise
@@ -190,6 +195,7 @@ class Serving:
             around,
             keep_filling=location.fetch_on_abort == "keep",
             rules=rules,
+            body_limit=location.client_max_body_size if location.takes_bodies else 0,
         )
 
     def _origin(self, location: LocationConfig) -> Origin:
@@ -197,7 +203,9 @@ class Serving:
         if location.bucket is not None:
             bucket = self._config.buckets[location.bucket]
             endpoint = bucket.endpoint
-            requests = BucketRequests(bucket.signer(), location.policy.via, self._clock)
+            requests = BucketRequests(
+                bucket.signer(), location.policy.via, location.policy, self._clock
+            )
         else:
             assert location.origin is not None
             endpoint = location.origin

@@ -161,6 +161,7 @@ def _location(location: LocationConfig) -> Pairs:
         yield "proxy_cache_key", f'"{location.proxy_cache_key}"'
     yield "proxy_cache_bypass", " ".join(map(str, location.proxy_cache_bypass))
     yield "proxy_no_cache", " ".join(map(str, location.proxy_no_cache))
+    yield "client_max_body_size", format_size(location.client_max_body_size)
     yield "proxy_cache_lock", _flag(location.proxy_cache_lock)
     yield "proxy_cache_lock_timeout", _timeout(location.proxy_cache_lock_timeout)
     yield "proxy_cache_lock_age", _timeout(location.proxy_cache_lock_age)

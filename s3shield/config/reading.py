@@ -37,7 +37,7 @@ LISTEN_LATER: Final = {
     "endpoint": "endpoint strings are known, but this version does not take them yet",
 }
 """Kinds of Listen that are not served yet, and what is said about them."""
-METHODS_LATER: Final = frozenset({"POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOG_LEVELS: Final = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
 MASK: Final = "***"
 _SOURCES_LATER: Final = ("file", "imds", "ecs", "web-identity", "process", "chain")
@@ -91,9 +91,6 @@ def limit(value: str) -> int | None:
 def timeout_or_off(value: str) -> float | None:
     """A time over zero, or `off` for no limit."""
     return None if value == "off" else timeout(value)
-
-
-# The daemon
 
 
 def workers(value: str) -> int:
@@ -263,10 +260,16 @@ def query(value: str) -> QueryPolicy | None:
 
 
 def methods(value: str) -> frozenset[bytes]:
+    """What a location accepts."""
+    known = ("GET", "HEAD", *METHODS)
+    return frozenset([parse_choice(name, known).encode("ascii") for name in value.split()])
+
+
+def cache_methods(value: str) -> frozenset[bytes]:
     """GET and HEAD, so far."""
     names = value.split()
     for name in names:
-        if name in METHODS_LATER:
+        if name in METHODS:
             raise BadValueError("known, but this version does not do it yet", name)
         parse_choice(name, ("GET", "HEAD"))
     return frozenset(name.encode("ascii") for name in names)

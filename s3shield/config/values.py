@@ -185,6 +185,7 @@ class LocationConfig:
     proxy_cache_lock: bool = True
     proxy_cache_lock_timeout: float | None = None
     proxy_cache_lock_age: float | None = None
+    client_max_body_size: int = 1 << 20
     where: str = _where()
 
     @property
@@ -194,6 +195,11 @@ class LocationConfig:
             return self.bucket
         assert self.origin is not None  # one of the two is there
         return f"{self.origin.scheme}://{self.origin.authority.decode('ascii')}"
+
+    @property
+    def takes_bodies(self) -> bool:
+        """Whether it accepts more than GET and HEAD."""
+        return bool(self.policy.methods - {b"GET", b"HEAD"})
 
     def place(self) -> Place:
         """Return what routing needs of it."""

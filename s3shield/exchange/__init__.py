@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .careful import CarefulLocation
+from .change import Invalidation
 from .location import Location, Origin
 from .origin_request import BucketRequests, OriginRequests, PlainRequests
 from .rules import Rules
@@ -13,6 +14,7 @@ from .zone import Zone
 __all__ = [
     "BucketRequests",
     "CarefulLocation",
+    "Invalidation",
     "Location",
     "Origin",
     "OriginRequests",

@@ -5,11 +5,12 @@ Chosen when the configuration is loaded, so that other locations pay nothing for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from s3shield.policy import HIT, CacheStatus, NoStoreReason, decide
 from s3shield.routing import any_true
 
+from .change import Change
 from .location import Location
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["CarefulLocation"]
 
 
+_CACHEABLE: Final = frozenset({b"GET", b"HEAD"})
+
+
 class CarefulLocation(Location):
     """See the module's text."""
 
@@ -28,6 +32,10 @@ class CarefulLocation(Location):
         transaction = self.transaction(request, route, downstream)
         if request.method not in self._methods:
             transaction.refuse(405, self._allow)
+            return
+        if request.method not in _CACHEABLE:
+            transaction.reason = NoStoreReason.METHOD
+            Change(self, transaction).begin()
             return
         if self._zone is None:
             self._relay(transaction, NoStoreReason.CACHE_OFF)

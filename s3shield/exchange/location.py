@@ -25,6 +25,7 @@ from s3shield.policy import (
     NoStoreReason,
     OriginFailure,
     Request,
+    ResponseHead,
     Revalidate,
     ServeStale,
     decide,
@@ -48,6 +49,8 @@ from .zone import Zone
 if TYPE_CHECKING:
     from s3shield.store import BodyFile, Entry
 
+    from .change import Invalidation
+
 __all__ = ["Location", "Origin"]
 
 _UNSTORED_FOR: Final = 10.0
@@ -55,6 +58,8 @@ _UNSTORED_FOR: Final = 10.0
 _COLLECTED: Final = 32 * 1024
 """Bytes up to which an answer goes out in one write where there is no zone to say."""
 _NO_END: Final = 1 << 60
+_ONCE: Final = frozenset({b"POST", b"PATCH"})
+"""Methods whose requests are never sent twice (RFC 9110 section 9.2.2)."""
 _FROM_HEAD: Final = int(EntryFlag.FROM_HEAD)
 
 
@@ -88,6 +93,7 @@ class Location:
         *,
         keep_filling: bool,
         rules: Rules = PLAIN,
+        body_limit: int = 0,
     ) -> None:
         self.pattern = pattern
         self.policy = policy
@@ -96,6 +102,8 @@ class Location:
         self._zone = zone
         self.inline_limit = _COLLECTED if zone is None else zone.inline_limit
         self._origin = origin
+        self.body_limit = body_limit
+        self.invalidation: Invalidation | None = None
         self._rules = rules
         self._uses = Uses() if policy.min_uses > 1 else None
         self._methods = policy.methods
@@ -200,6 +208,8 @@ class Location:
         """Send a request to the origin; S3's errors are understood on the way back."""
         origin = self._origin
         head = origin.requests.head(method, request, route, extra)
+        if request.body and method == request.method:
+            head += request.body
         if origin.bucket:
             receiver = BucketAnswer(
                 receiver,
@@ -208,7 +218,7 @@ class Location:
                 missing_403=self.policy.missing_403,
                 error_pass=self.policy.error_pass,
             )
-        return origin.pool.fetch(method, head, receiver)
+        return origin.pool.fetch(method, head, receiver, idempotent=method not in _ONCE)
 
     def trouble(self, route: Route, failure: OriginFailure) -> None:
         """Log what went wrong between us and the origin."""
@@ -240,6 +250,20 @@ class Location:
                 self, transaction.request, transaction.route, None, [transaction], joinable=False
             )
         )
+
+    def takes(self, method: bytes) -> bool:
+        """Tell whether requests with this method are not refused."""
+        return method in self._methods
+
+    def changed(self, request: Request, head: ResponseHead) -> None:
+        """A request that is not safe was answered: forget what that makes invalid."""
+        if self.invalidation is not None:
+            self.invalidation.apply(request, head, self._origin.name)
+
+    def forget(self, route: Route) -> None:
+        """What is stored for a key is not valid any more, nor what is on its way."""
+        if self._zone is not None:
+            self._zone.invalidate(route, self.around.clock())
 
     def remember_unstored(self, route: Route) -> None:
         """Requests for this key do not queue for a while."""

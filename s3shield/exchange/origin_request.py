@@ -6,8 +6,9 @@ lets through: no header, and never its `Authorization` or `x-amz-*`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -16,6 +17,9 @@ from s3shield.routing import Route
 from s3shield.signing import Signer
 
 __all__ = ["BucketRequests", "OriginRequests", "PlainRequests"]
+
+
+_SAFE: Final = frozenset({b"GET", b"HEAD"})
 
 
 class OriginRequests(Protocol):
@@ -34,17 +38,38 @@ def _assemble(method: bytes, target: bytes, fields: Fields, extra: Fields) -> by
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines))
 
 
+def _length(method: bytes, request: Request) -> Fields:
+    """Return the length of a body, or that there is none (RFC 9110 section 8.6)."""
+    if not request.body and method not in (b"POST", b"PUT", b"PATCH"):
+        return ()
+    return ((b"Content-Length", b"%d" % len(request.body)),)
+
+
 @attrs.frozen
 class BucketRequests:
     """Signed requests to a bucket. clock: wall time in seconds since the epoch."""
 
     signer: Signer
     via: bytes
+    policy: CachePolicy
     clock: Callable[[], float]
 
     def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
         """Sign last, when the cache has decided: the bytes signed are the bytes sent."""
-        signed = self.signer.sign(method, route.key[1:], route.query, self.clock())
+        if method in _SAFE:
+            signed = self.signer.sign(method, route.key[1:], route.query, self.clock())
+        else:
+            sent = (*forwarded_fields(request, self.policy), *_length(method, request))
+            signed = self.signer.sign(
+                method,
+                route.key[1:],
+                route.query,
+                self.clock(),
+                sent,
+                payload_hash=hashlib.sha256(request.body).hexdigest().encode("ascii"),
+            )
+            there = {name.lower() for name, _ in signed.fields}
+            extra += tuple([field for field in sent if field[0].lower() not in there])
         return _assemble(method, signed.target, (*signed.fields, (b"Via", self.via)), extra)
 
 
@@ -57,5 +82,10 @@ class PlainRequests:
 
     def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
         """Send the target as received, or as rewritten; Host is the origin's."""
-        fields = ((b"Host", self.authority), *forwarded_fields(request, self.policy))
+        safe = method in _SAFE
+        fields = (
+            (b"Host", self.authority),
+            *forwarded_fields(request, self.policy, cacheable=safe),
+            *(() if safe else _length(method, request)),
+        )
         return _assemble(method, route.target, fields, extra)

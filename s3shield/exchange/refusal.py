@@ -17,6 +17,7 @@ _TEXT: Final[dict[int, str]] = {
     404: "There is nothing here.",
     405: "This method is not allowed here.",
     412: "A precondition of the request does not hold.",
+    413: "The request is too large.",
     416: "The range lies outside of what there is.",
     502: "The origin gave no usable answer.",
     503: "The origin is busy; try again in a moment.",

@@ -33,7 +33,7 @@ class Site:
     dictionary lookup here.
     """
 
-    __slots__ = ("_around", "_memo", "_serve", "locations", "table")
+    __slots__ = ("_around", "_memo", "_serve", "body_limit", "locations", "table")
 
     def __init__(
         self, table: RoutingTable, locations: Sequence[Location], around: Surroundings
@@ -42,6 +42,9 @@ class Site:
         self.locations = locations
         self._serve = [location.serve for location in locations]
         self._around = around
+        bodies = any(location.body_limit for location in locations)
+        # For the wire: bodies are only gathered where somebody wants them.
+        self.body_limit = self._body_limit if bodies else None
         self._memo: dict[tuple[bytes, bytes], Route] = {}
 
     def __call__(self, request: Request, downstream: Downstream) -> None:
@@ -52,6 +55,18 @@ class Site:
             if route is None:
                 return
         self._serve[route.number](request, route, downstream)
+
+    def _body_limit(self, request: Request) -> int:
+        """Return how many bytes of body `request` may have; 0 when none is wanted."""
+        if request.method in (b"GET", b"HEAD"):
+            return 0
+        try:
+            route = self.table.route(request)
+        except BadTargetError:
+            return 0
+        if route is None or not self.locations[route.number].takes(request.method):
+            return 0
+        return self.locations[route.number].body_limit
 
     def _find(self, request: Request, downstream: Downstream) -> Route | None:
         try:

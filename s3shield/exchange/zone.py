@@ -7,9 +7,10 @@ is addressed.
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from s3shield.policy import (
     NEVER,
@@ -17,6 +18,7 @@ from s3shield.policy import (
     EntryFlag,
     EntryMeta,
     Request,
+    StoredResponse,
     variant_key,
 )
 from s3shield.routing import Route
@@ -42,13 +44,14 @@ class Zone:
     file, past the second is not stored.
     """
 
-    __slots__ = ("_unstored", "flights", "inline_limit", "largest", "store")
+    __slots__ = ("_changed", "_unstored", "flights", "inline_limit", "largest", "store")
 
     def __init__(self, store: Store, *, inline_limit: int, largest: int) -> None:
         self.store = store
         self.inline_limit = inline_limit
         self.largest = largest
         self.flights: dict[bytes, Flight] = {}
+        self._changed: dict[bytes, float] = {}  # when keys were last invalidated
         self._unstored: dict[bytes, float] = {}
 
     def lookup(self, route: Route, request: Request, policy: CachePolicy) -> Entry | None:
@@ -66,12 +69,17 @@ class Zone:
         if not names:
             return route.digest, route.key_text, None
         key = route.key_text + b"\0" + variant_key(request, names, policy)
+        mark = self.store.get(route.digest, route.key_text)
+        if mark is not None and mark.flags & _VARIANTS and mark.body:
+            key += b"\0" + mark.body  # see `invalidate`
         digest = hashlib.blake2b(key, digest_size=16).digest()
         return digest, key, (route, b",".join(names))
 
     def keep(self, place: Place, meta: EntryMeta, head: bytes, body: bytes) -> None:
         """Store a response whose body fits in the index."""
         digest, key, _ = place
+        if self._outdated(place, meta):
+            return
         self._prepare(place, meta)
         self.store.put(digest, key, meta, head, body)
 
@@ -83,12 +91,36 @@ class Zone:
         self, place: Place, meta: EntryMeta, head: bytes, writer: BodyWriter
     ) -> Deferred[Entry | None]:
         """Store a response whose body is in a file; fires when a lookup can find it."""
+        if self._outdated(place, meta):
+            writer.abort()
+            return succeed(None)
         self._prepare(place, meta)
         return writer.commit(place[1], meta, head)
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry whose body is gone."""
         self.store.remove(entry.digest)
+
+    def invalidate(self, route: Route, now: float) -> None:
+        """Forget all variants of a key, and do not store what was answered before `now`."""
+        if len(self._changed) >= _MOST_MARKS:
+            self._changed.clear()
+        self._changed[route.digest] = now
+        flight = self.flights.pop(route.digest, None)
+        if flight is not None:
+            flight.joinable = False
+        mark = self.store.get(route.digest, route.key_text)
+        if mark is not None and mark.flags & _VARIANTS:
+            # Variants are found by way of the mark: another body of it, other variants.
+            self._mark(route, mark, mark.head, os.urandom(8))
+        elif mark is not None:
+            self.store.remove(route.digest)
+
+    def _outdated(self, place: Place, meta: EntryMeta) -> bool:
+        if not self._changed:
+            return False
+        changed = self._changed.get(place[0] if place[2] is None else place[2][0].digest, NEVER)
+        return meta.response_time <= changed
 
     def mark_unstored(self, route: Route, until: float) -> None:
         """Remember that this key is not cacheable for now (hit-for-miss)."""
@@ -116,11 +148,14 @@ class Zone:
         self._unstored.pop(route.digest, None)
         there = self.store.get(route.digest, route.key_text)
         if there is None or not there.flags & _VARIANTS or there.head != names:
-            mark = EntryMeta(
-                status=meta.status,
-                born=meta.born,
-                response_time=meta.response_time,
-                fresh_until=NEVER,
-                flags=_VARIANTS,
-            )
-            self.store.put(route.digest, route.key_text, mark, names, b"")
+            self._mark(route, meta, names, b"")
+
+    def _mark(self, route: Route, like: StoredResponse, names: bytes, body: bytes) -> None:
+        mark = EntryMeta(
+            status=like.status,
+            born=like.born,
+            response_time=like.response_time,
+            fresh_until=NEVER,
+            flags=_VARIANTS,
+        )
+        self.store.put(route.digest, route.key_text, mark, names, body)

@@ -93,6 +93,7 @@ from .invalidation import (
 from .message import (
     Fields,
     Request,
+    RequestWithBody,
     ResponseHead,
 )
 from .options import (
@@ -169,6 +170,7 @@ __all__ = [
     "Ranges",
     "Request",
     "RequestDirectives",
+    "RequestWithBody",
     "ResponseHead",
     "Revalidate",
     "ServeStale",

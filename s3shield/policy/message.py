@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Fields", "Request", "ResponseHead"]
+__all__ = ["Fields", "Request", "RequestWithBody", "ResponseHead"]
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Field lines in the order received: (name in its original case, value)."""
@@ -28,7 +28,8 @@ class Request:
     value, repeated lines joined with `, ` (`; ` for Cookie) in order of arrival
     (RFC 9110 section 5.3). host: bytes, lower-case, without the port; empty when none.
     peer: bytes, the client's address as text. scheme: b"http" or b"https".
-    started: float, the monotonic second at which the head was complete.
+    started: float, the monotonic second at which the head was complete. body: bytes, of a
+    RequestWithBody.
     """
 
     __slots__ = (
@@ -43,6 +44,8 @@ class Request:
         "target",
         "version",
     )
+
+    body: bytes = b""  # not a slot: most requests have none, and do not pay for it
 
     def __init__(
         self,
@@ -67,6 +70,17 @@ class Request:
         self.peer = peer
         self.scheme = scheme
         self.started = started
+
+
+class RequestWithBody(Request):
+    """A request together with its body, which has arrived."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, request: Request, body: bytes) -> None:
+        for name in Request.__slots__:
+            setattr(self, name, getattr(request, name))
+        self.body = body
 
 
 @attrs.frozen

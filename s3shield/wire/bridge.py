@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from s3shield.policy import Request
+from s3shield.policy import Request, RequestWithBody
 from s3shield.wire.request_head import host_name
 from s3shield.wire.transport import peer_text
 
@@ -34,7 +34,7 @@ def request_from(irequest: Any, now: float) -> Request:
         lower = name.lower()
         fields[lower] = (b"; " if lower == b"cookie" else b", ").join(values)
     version = (1, 0) if getattr(irequest, "clientproto", b"") == b"HTTP/1.0" else (1, 1)
-    return Request(
+    request = Request(
         irequest.method,
         irequest.uri,
         fields,
@@ -44,6 +44,9 @@ def request_from(irequest: Any, now: float) -> Request:
         scheme=b"https" if irequest.isSecure() else b"http",
         started=now,
     )
+    content = getattr(irequest, "content", None)
+    body = b"" if content is None or request.method in (b"GET", b"HEAD") else content.read()
+    return RequestWithBody(request, body) if body else request
 
 
 class RequestDownstream:

@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
+from s3shield.policy import Request
+from s3shield.wire.body_channel import BodyChannel
 from s3shield.wire.deadlines import Deadlines
 from s3shield.wire.downstream import Site
 from s3shield.wire.server import ServerChannel
@@ -40,6 +42,8 @@ class ChannelFactory(ServerFactory):
         rejected: Callable[[bytes, int, bytes], None] | None = None,
     ) -> None:
         self.site = site
+        # Bytes of body that the site wants with a request: of sites that want any.
+        self.body_limit: Callable[[Request], int] | None = getattr(site, "body_limit", None)
         self.monotonic = monotonic
         self.keepalive_timeout = keepalive_timeout
         self.client_header_timeout = client_header_timeout
@@ -61,7 +65,7 @@ class ChannelFactory(ServerFactory):
         addr: IAddress | None,
     ) -> ServerChannel:
         """See `IProtocolFactory`."""
-        return ServerChannel(self)
+        return ServerChannel(self) if self.body_limit is None else BodyChannel(self)
 
     def drain(self) -> Deferred[None]:
         """Close idle connections now and the others after their response.
