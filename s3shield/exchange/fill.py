@@ -119,6 +119,8 @@ class Fill:
             if self.readers:
                 self._open_file()  # before its name goes: some may lag behind
             self.writer.abort()
+            if self._file is None:
+                self.writer = None  # what it has written cannot be read: the window has it
         self._new_body = None
         self._trim()
 

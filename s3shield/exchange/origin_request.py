@@ -73,9 +73,42 @@ class BucketRequests:
         return _assemble(method, signed.target, (*signed.fields, (b"Via", self.via)), extra)
 
 
+_MISLEADING: Final = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-host",
+        b"x-forwarded-path",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-forwarded-scheme",
+        b"x-forwarded-server",
+        b"x-forwarded-ssl",
+        b"x-forwarded-uri",
+        b"x-host",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-host",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-override-url",
+        b"x-rewrite-url",
+    }
+)
+"""Fields by which a client could have an origin answer for another URL or method.
+
+They are in no cache key: the answer would be stored for everybody.
+"""
+
+
 @attrs.frozen
 class PlainRequests:
-    """Requests to a plain HTTP origin, with the client's end-to-end fields."""
+    """Requests to a plain HTTP origin, with the client's end-to-end fields.
+
+    But for those that would make it answer something else (`_MISLEADING`), and on GET and
+    HEAD x-amz-*.
+    """
 
     authority: bytes
     policy: CachePolicy
@@ -83,9 +116,11 @@ class PlainRequests:
     def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
         """Send the target as received, or as rewritten; Host is the origin's."""
         safe = method in _SAFE
-        fields = (
-            (b"Host", self.authority),
-            *forwarded_fields(request, self.policy, cacheable=safe),
-            *(() if safe else _length(method, request)),
-        )
-        return _assemble(method, route.target, fields, extra)
+        fields = [
+            field
+            for field in forwarded_fields(request, self.policy, cacheable=safe)
+            if field[0] not in _MISLEADING and not (safe and field[0].startswith(b"x-amz-"))
+        ]
+        if not safe:
+            fields += _length(method, request)
+        return _assemble(method, route.target, ((b"Host", self.authority), *fields), extra)

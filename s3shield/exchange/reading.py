@@ -155,7 +155,7 @@ class Reader:
             self._write(data)
         else:
             self._write(memoryview(data)[skip:take])
-        if self.end is not None and self.position >= self.end:
+        if self.end is not None and self.position >= self.end and not self.finished:
             self._finish()
 
     def advance(self) -> None:

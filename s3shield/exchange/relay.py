@@ -52,10 +52,21 @@ class Relay:
         """Ask the origin what the client asked."""
         request = self._to.request
         self._to.origin_started = self._location.around.monotonic()
+        self._to.watch(self._left)
+        if self._gone:
+            return
         extra: Fields = tuple(
             (name, request.headers[key]) for key, name in _PASSED.items() if key in request.headers
         )
         self._call = self._location.ask(request.method, request, self._to.route, extra, self)
+
+    def _left(self) -> bool:
+        if self._gone or self._chunks is None:
+            return False  # `stopProducing` says so
+        self._gone = True
+        if self._call is not None:
+            self._call.cancel()
+        return True
 
     # wire.Receiver
 

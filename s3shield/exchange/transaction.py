@@ -7,7 +7,7 @@ Everything but an inline hit goes through here; the inline hit is written out in
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from s3shield.policy import (
     CachePolicy,
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from s3shield.wire import Downstream
 
 __all__ = ["Surroundings", "Transaction"]
+
+
+_CLIENT_GONE: Final = 499
+"""nginx's status, for the log alone, of a request whose client did not wait."""
 
 
 class Timer(Protocol):
@@ -201,6 +205,18 @@ class Transaction:
             stored=stored,
             collapsed=self.collapsed is not None,
         )
+
+    def watch(self, gone: Callable[[], bool]) -> None:
+        """Have `gone` called when the client leaves before its answer has begun.
+
+        gone: whether nobody answers it any more, so that the log must tell.
+        """
+
+        def left() -> None:
+            if gone():
+                self.log(_CLIENT_GONE, 0)
+
+        self.downstream.on_gone(left)
 
     def log(self, status: int, body_bytes: int) -> None:
         """Write the access log's record: once per transaction, at its end."""

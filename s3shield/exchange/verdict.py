@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from s3shield.policy import (
@@ -16,20 +18,37 @@ from s3shield.policy import (
     describe,
 )
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "judge", "room"]
+
+
+_PERSONAL: Final = frozenset(
+    {NoStoreReason.CLIENT_AUTH, NoStoreReason.METHOD, NoStoreReason.REQUEST_NO_STORE}
+)
 
 
 @attrs.frozen
 class Verdict:
     """meta: what is known of the response. reason: why it is not stored, None: it is.
 
-    vary, withheld: see `policy.Store`.
+    vary, withheld: see `policy.Store`. personal: it is not stored for its asker's sake,
+    which says nothing about the key.
     """
 
     meta: EntryMeta
     reason: NoStoreReason | None = None
     vary: tuple[bytes, ...] = ()
     withheld: frozenset[bytes] = frozenset()
+
+    @property
+    def personal(self) -> bool:
+        """See the class."""
+        return self.reason in _PERSONAL
+
+
+def room(policy: CachePolicy, largest: int) -> int:
+    """Return the bytes a body may have to be stored. largest: those the cache has room for."""
+    limit = policy.max_object_size
+    return largest if limit is None else min(limit, largest)
 
 
 def judge(
@@ -51,6 +70,6 @@ def judge(
         freshness = assess(head, response_time, policy)
         meta = describe(head, freshness, request_time, response_time, policy)
         return Verdict(meta, admission.reason)
-    if length is not None and length > largest:
+    if length is not None and length > room(policy, largest):
         return Verdict(admission.meta, NoStoreReason.TOO_LARGE)
     return Verdict(admission.meta, None, admission.vary, admission.withheld)

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from s3shield.policy import Request, RequestWithBody
-from s3shield.wire.request_head import host_name
+from s3shield.wire.request_head import host_name, without_named
 from s3shield.wire.transport import peer_text
 
 __all__ = ["RequestDownstream", "request_from"]
@@ -33,6 +33,7 @@ def request_from(irequest: Any, now: float) -> Request:
     for name, values in irequest.requestHeaders.getAllRawHeaders():
         lower = name.lower()
         fields[lower] = (b"; " if lower == b"cookie" else b", ").join(values)
+    without_named(fields)
     version = (1, 0) if getattr(irequest, "clientproto", b"") == b"HTTP/1.0" else (1, 1)
     request = Request(
         irequest.method,

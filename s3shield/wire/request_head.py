@@ -29,6 +29,7 @@ __all__ = [
     "HeadReader",
     "Refused",
     "host_name",
+    "without_named",
 ]
 
 LINE_LIMIT: Final = 8 * 1024
@@ -53,6 +54,8 @@ _HOST = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+?)\.?(?::[0-9]{0,5})?",
 )
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+_OURS_TO_READ: Final = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
 
 _HOSTS_LIMIT: Final = 4096
 _hosts: dict[bytes, bytes] = {}
@@ -97,6 +100,20 @@ def host_name(value: bytes) -> bytes | None:
         _hosts.clear()  # names are the client's to invent
     _hosts[value] = name
     return name
+
+
+def without_named(fields: dict[bytes, bytes]) -> None:
+    """Remove what Connection names from lower-case `fields` (RFC 9110 section 7.6.1).
+
+    Nobody behind us sees it, so it must not decide anything here: which variant, above
+    all. Host and what says where the body ends stay.
+    """
+    named = fields.get(b"connection")
+    if named is not None:
+        for option in named.lower().split(b","):
+            name = option.strip()
+            if name not in _OURS_TO_READ:
+                fields.pop(name, None)
 
 
 class _Silent:
@@ -323,6 +340,7 @@ class HeadReader:
         request.host = host
         self.special = self._framing(fields, old=old)
         self.renew()
+        without_named(fields)
         request.headers = fields
         return request
 

@@ -62,7 +62,7 @@ class Requests:
         await client.holds(b"GET /1")
         client.send(get(b"/1?q", b"X: y"))
         await client.holds(b"GET /1", 2)
-        client.send(get(b"/1?q", b"X: y", b"Connection: x"))
+        client.send(get(b"/1?q", b"X: y", b"Connection: z"))
         await client.holds(b"GET /1", 3)
         one, two, three = self.site.requests
         del three.headers[b"connection"]

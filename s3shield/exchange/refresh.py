@@ -1,0 +1,43 @@
+"""What a 304 makes of the entry that it was asked about (RFC 9111 section 4.3.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3shield.policy import (
+    CachePolicy,
+    EntryFlag,
+    ResponseHead,
+    freshen,
+    identify,
+    parse_stored_head,
+    serialize_head,
+)
+
+if TYPE_CHECKING:
+    from s3shield.store import Entry, Store
+
+__all__ = ["refresh"]
+
+
+def refresh(
+    store: Store,
+    entry: Entry,
+    not_modified: ResponseHead,
+    times: tuple[float, float],
+    policy: CachePolicy,
+) -> Entry | None:
+    """Bring `entry` up to date in the store; return it as it is now.
+
+    times: epoch seconds of request and 304. None: the 304 speaks of something else than
+    we have; the entry is gone then, and the whole must be asked for.
+    """
+    if identify(not_modified, [entry]) is None:
+        store.remove(entry.digest)
+        return None
+    meta, merged = freshen(entry, parse_stored_head(entry.head), not_modified, *times, policy)
+    # None: somebody has replaced it; what we have was right a moment ago.
+    fresh = store.freshen(entry, meta, serialize_head(merged)) or entry
+    if meta.flags & EntryFlag.WITHDRAWN:
+        store.remove(entry.digest)
+    return fresh
