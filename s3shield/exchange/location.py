@@ -82,6 +82,7 @@ class Location:
 
     log = Logger()
     zone: Zone
+    largest: int
 
     def __init__(
         self,
@@ -112,6 +113,8 @@ class Location:
         self._hit_line = b"%b: HIT\r\n" % name if name else b""
         if zone is not None:
             self.zone = zone
+            most = policy.max_object_size
+            self.largest = zone.largest if most is None else min(most, zone.largest)
             self._lookup = zone.lookup
             self._touch = zone.store.touch
 

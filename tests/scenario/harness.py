@@ -94,10 +94,14 @@ class OriginConnection(Protocol):
         self.origin = origin
         self.buffer = b""
         self.paused = False
+        self.gone = False
 
     def connectionMade(self) -> None:
         self.origin.connections += 1
         self.transport.registerProducer(self, True)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.gone = True
 
     def dataReceived(self, data: bytes) -> None:
         self.buffer += data
