@@ -6,8 +6,8 @@ When the head arrives, `policy.admit` says whether it is stored:
 
 * stored, short: collected, committed to the index, and each waiter answered in one write;
 * stored, long: a `Fill` tees it to the body file and to the waiters;
-* not stored: the leader streams it; the others, told apart by nothing but their number,
-  each fetch for themselves, and a mark keeps the next ones from queueing (hit-for-miss);
+* not stored: the leader streams it, the others each fetch for themselves; a mark keeps the
+  next ones from queueing (hit-for-miss), unless it was for the leader's sake;
 * 304 to our own validators: the entry is freshened, and answers all;
 * failure before anything was sent: a stale entry answers where policy lets it; else the
   leader is told, and ONE waiter leads a second flight for the rest. If that fails too,
@@ -19,11 +19,11 @@ as if it were whole.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from s3shield.policy import (
     CacheStatus,
-    EntryFlag,
     EntryMeta,
     FailureKind,
     Fields,
@@ -32,18 +32,15 @@ from s3shield.policy import (
     Request,
     ResponseHead,
     ServeStale,
-    freshen,
-    identify,
     on_origin_error,
-    parse_stored_head,
     revalidation_fields,
-    serialize_head,
     stored_head,
     variant_key,
 )
 
 from .answer import Representation
 from .fill import Fill
+from .refresh import refresh
 from .transaction import Transaction
 from .verdict import judge
 from .zone import Place
@@ -113,8 +110,11 @@ class Flight:
         location = self._location
         self.since = location.around.clock()
         started = location.around.monotonic()
-        for transaction in self._waiting:
+        for transaction in tuple(self._waiting):
             transaction.origin_started = started
+            transaction.watch(partial(self._left, transaction))
+        if self._over:
+            return
         extra: Fields = ()
         if self._entry is not None and location.policy.revalidate:
             extra = revalidation_fields(self._entry)
@@ -123,7 +123,7 @@ class Flight:
 
     def join(self, transaction: Transaction) -> bool:
         """Let one more client have what this flight brings; False when it cannot."""
-        if self._vary and not self._same_variant(transaction.request):
+        if not self._selects_the_same(transaction.request):
             return False
         if self._fill is not None:
             if not self._fill.keeps:
@@ -131,6 +131,7 @@ class Flight:
             self._give_stream(transaction)
             return True
         self._waiting.append(transaction)
+        transaction.watch(partial(self._left, transaction))
         return True
 
     def part_with(self, transaction: Transaction) -> bool:
@@ -154,20 +155,18 @@ class Flight:
         if head.status == 304 and self._asked is not None:
             return  # answered at its end, so that the connection is free again
         if head.status == 304:
-            self._stop_call()
             self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
             return
         if entry is not None and (head.status in _FAILINGS or head.status >= 500):
             failure = OriginFailure(FailureKind.STATUS, f"status {head.status}", head.status)
             if isinstance(on_origin_error(self._request, entry, failure, now, policy), ServeStale):
-                self._stop_call()
                 self.origin_failed(failure)
                 return
         self._length = length
         verdict = judge(self._request, head, length, (self.since, now), policy, location.largest)
         reason = self._refusal or verdict.reason
         if reason is not None:
-            self._go_unstored(reason)
+            self._go_unstored(reason, personal=self._refusal is not None or verdict.personal)
         else:
             self._meta = verdict.meta
             self._vary, self._withheld = verdict.vary, verdict.withheld
@@ -281,24 +280,11 @@ class Flight:
         entry, head = self._asked, self._head
         assert entry is not None
         assert head is not None
-        location, store = self._location, self._zone.store
-        if identify(head, [entry]) is None:
-            # It speaks of something else than we have (RFC 9111 4.3.4): ask for the whole.
-            store.remove(entry.digest)
+        location, times = self._location, (self.since, self._response_time)
+        fresh = refresh(self._zone.store, entry, head, times, location.policy)
+        if fresh is None:
             self._relaunch(self._waiting, attempt=self._attempt)
             return
-        meta, merged = freshen(
-            entry,
-            parse_stored_head(entry.head),
-            head,
-            self.since,
-            self._response_time,
-            location.policy,
-        )
-        # None: somebody has replaced it; what we have was right a moment ago.
-        fresh = store.freshen(entry, meta, serialize_head(merged)) or entry
-        if meta.flags & EntryFlag.WITHDRAWN:
-            store.remove(entry.digest)
         for number, transaction in enumerate(self._waiting):
             status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
             location.give_entry(transaction, fresh, status)
@@ -343,31 +329,48 @@ class Flight:
         if plan is not None:
             self._fill.join(transaction.stream(plan, self._fill))
 
-    def _go_unstored(self, reason: NoStoreReason) -> None:
+    def _go_unstored(self, reason: NoStoreReason, *, personal: bool) -> None:
         """Only the leader gets this response; the others fetch for themselves."""
         self._note(reason)
-        if self._refusal is None:
+        if not personal:
             if self._entry is not None:
                 self._zone.drop(self._entry)  # there is a newer answer than it
             self._location.remember_unstored(self._route)
-        rest, self._waiting = self._waiting[1:], self._waiting[:1]
+        # The leader may have left, or be no client at all: it is not known by its place.
+        rest = [each for each in self._waiting if each is not self._leader]
+        self._waiting = [each for each in self._waiting if each is self._leader]
         self._part()
         for transaction in rest:
             self._location.fetch_alone(transaction)
 
     def _part_with_other_variants(self) -> None:
         """Waiters that selected another variant than the leader fetch their own."""
-        waiting, self._waiting = self._waiting, []
-        others: list[Transaction] = []
-        for transaction in waiting:
-            same = self._same_variant(transaction.request)
-            (self._waiting if same else others).append(transaction)
+        others = [each for each in self._waiting if not self._same_variant(each.request)]
+        self._waiting = [each for each in self._waiting if each not in others]
         for transaction in others:
             self._location.fetch_alone(transaction)
 
     def _same_variant(self, request: Request) -> bool:
         names, policy = self._vary or (), self._location.policy
         return variant_key(request, names, policy) == variant_key(self._request, names, policy)
+
+    def _selects_the_same(self, request: Request) -> bool:
+        """Whether `request` may have what comes, or what a 304 or a failure leaves."""
+        entry = self._entry
+        if entry is not None and entry.digest != self.digest:  # one variant of several
+            found = self._zone.lookup(self._route, request, self._location.policy)
+            if found is None or found.digest != entry.digest:
+                return False
+        return not self._vary or self._same_variant(request)
+
+    def _left(self, transaction: Transaction) -> bool:
+        """A client has gone: it waits no more. False when it did not wait here."""
+        if self._over or transaction not in self._waiting:
+            return False
+        self._waiting.remove(transaction)
+        if not self._waiting:
+            self._abandoned()
+        return True
 
     def _note(self, reason: NoStoreReason) -> None:
         for transaction in self._waiting:
@@ -377,20 +380,18 @@ class Flight:
 
     def _abandoned(self) -> None:
         """Nobody reads any more: go on for the store's sake, or stop."""
-        if self._over or (self._meta is not None and self._location.keep_filling):
+        storable = self._meta is not None or self._what is None  # as far as is known
+        if self._over or (storable and (self._location.keep_filling or self._leader is None)):
             return
-        self._stop_call()
         self._close()
         if self._fill is not None:
             self._fill.keep_no_longer()
             self._fill.fail()
 
-    def _stop_call(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-
     def _close(self) -> None:
         self._over = True
+        if self._call is not None:
+            self._call.cancel()  # which does nothing when it has ended
         self._part()
 
     def _part(self) -> None:

@@ -18,7 +18,7 @@ from s3shield.policy import (
     describe,
 )
 
-__all__ = ["Verdict", "judge", "room"]
+__all__ = ["Verdict", "judge"]
 
 
 _PERSONAL: Final = frozenset(
@@ -45,12 +45,6 @@ class Verdict:
         return self.reason in _PERSONAL
 
 
-def room(policy: CachePolicy, largest: int) -> int:
-    """Return the bytes a body may have to be stored. largest: those the cache has room for."""
-    limit = policy.max_object_size
-    return largest if limit is None else min(limit, largest)
-
-
 def judge(
     request: Request,
     head: ResponseHead,
@@ -70,6 +64,6 @@ def judge(
         freshness = assess(head, response_time, policy)
         meta = describe(head, freshness, request_time, response_time, policy)
         return Verdict(meta, admission.reason)
-    if length is not None and length > room(policy, largest):
+    if length is not None and length > largest:
         return Verdict(admission.meta, NoStoreReason.TOO_LARGE)
     return Verdict(admission.meta, None, admission.vary, admission.withheld)
