@@ -44,7 +44,7 @@ from .reading import StoredSource
 from .relay import Relay
 from .rules import PLAIN, Rules, Uses
 from .transaction import Surroundings, Transaction
-from .zone import Zone
+from .zone import VARIANTS, Zone
 
 if TYPE_CHECKING:
     from s3shield.store import BodyFile, Entry
@@ -110,12 +110,18 @@ class Location:
         self._methods = policy.methods
         self._allow = ((b"Allow", b", ".join(sorted(policy.methods))),)
         name = policy.cache_status_header
-        self._hit_line = b"%b: HIT\r\n" % name if name else b""
+        # What a hit's head ends with, for an age.
+        self._hit_tail = b"Age: %d\r\n" + (
+            b"%b: HIT\r\n" % name.replace(b"%", b"%%") if name else b""
+        )
+        self._clock = around.clock
+        self._monotonic = around.monotonic
+        self._log = around.log
         if zone is not None:
             self.zone = zone
             most = policy.max_object_size
             self.largest = zone.largest if most is None else min(most, zone.largest)
-            self._lookup = zone.lookup
+            self._get = zone.store.get
             self._touch = zone.store.touch
 
     def serve(self, request: Request, route: Route, downstream: Downstream) -> None:
@@ -126,24 +132,24 @@ class Location:
         if self._zone is None:
             self._relay(self.transaction(request, route, downstream), NoStoreReason.CACHE_OFF)
             return
-        around = self.around
-        now = around.clock()
+        now = self._clock()
         policy = self.policy
-        entry = self._lookup(route, request, policy)
+        entry = self._get(route.digest, route.key_text)
+        if entry is not None and entry.flags & VARIANTS:
+            entry = self.zone.variant(entry, route, request, policy)
         decision = decide(request, entry, now, policy)
         if decision is HIT:
             assert entry is not None
-            self._touch(entry.digest)
+            self._touch(entry.digest, now)
             body = entry.body
             if body is not None and SELECTIVE.isdisjoint(request.headers):
                 # The hit path proper: says what Transaction would, without the object.
                 if request.method == b"HEAD":
                     body = b""
-                downstream.reply(
-                    b"%bAge: %d\r\n%b" % (entry.head, now - entry.born, self._hit_line), body
-                )
+                age = now - entry.born
+                downstream.reply(entry.head + self._hit_tail % (age if age > 0.0 else 0), body)
                 size = len(body)
-                around.log(
+                self._log(
                     (
                         request.peer,
                         now,
@@ -152,7 +158,7 @@ class Location:
                         size,
                         CacheStatus.HIT,
                         None,
-                        around.monotonic() - request.started,
+                        self._monotonic() - request.started,
                         None,
                         0,
                         self.pattern,

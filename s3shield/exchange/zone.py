@@ -27,12 +27,12 @@ from s3shield.store import BodyWriter, Entry, Store
 if TYPE_CHECKING:
     from .flight import Flight
 
-__all__ = ["Place", "Zone"]
+__all__ = ["VARIANTS", "Place", "Zone"]
 
 Place = tuple[bytes, bytes, tuple[Route, bytes] | None]
 """(digest, key text, None or (route, comma-separated selecting names) of a variant)."""
 
-_VARIANTS: Final = int(EntryFlag.VARIANTS)  # arithmetic on an IntFlag costs a microsecond
+VARIANTS: Final = int(EntryFlag.VARIANTS)  # arithmetic on an IntFlag costs a microsecond
 _MOST_MARKS: Final = 65536
 """Hit-for-miss marks remembered; past it all are forgotten, which only costs queueing."""
 
@@ -57,9 +57,15 @@ class Zone:
     def lookup(self, route: Route, request: Request, policy: CachePolicy) -> Entry | None:
         """Return the entry that `request` selects (RFC 9111 section 4.1), or None."""
         entry = self.store.get(route.digest, route.key_text)
-        if entry is None or not entry.flags & _VARIANTS:
+        if entry is None or not entry.flags & VARIANTS:
             return entry
-        names = tuple(entry.head.split(b","))
+        return self.variant(entry, route, request, policy)
+
+    def variant(
+        self, mark: Entry, route: Route, request: Request, policy: CachePolicy
+    ) -> Entry | None:
+        """Return the entry that `request` selects of those that `mark` (VARIANTS) leads to."""
+        names = tuple(mark.head.split(b","))
         return self.store.get(*self.place(route, request, policy, names)[:2])
 
     def place(
@@ -70,7 +76,7 @@ class Zone:
             return route.digest, route.key_text, None
         key = route.key_text + b"\0" + variant_key(request, names, policy)
         mark = self.store.get(route.digest, route.key_text)
-        if mark is not None and mark.flags & _VARIANTS and mark.body:
+        if mark is not None and mark.flags & VARIANTS and mark.body:
             key += b"\0" + mark.body  # see `invalidate`
         digest = hashlib.blake2b(key, digest_size=16).digest()
         return digest, key, (route, b",".join(names))
@@ -110,7 +116,7 @@ class Zone:
         if flight is not None:
             flight.joinable = False
         mark = self.store.get(route.digest, route.key_text)
-        if mark is not None and mark.flags & _VARIANTS:
+        if mark is not None and mark.flags & VARIANTS:
             # Variants are found by way of the mark: another body of it, other variants.
             self._mark(route, mark, mark.head, os.urandom(8))
         elif mark is not None:
@@ -147,7 +153,7 @@ class Zone:
         route, names = primary
         self._unstored.pop(route.digest, None)
         there = self.store.get(route.digest, route.key_text)
-        if there is None or not there.flags & _VARIANTS or there.head != names:
+        if there is None or not there.flags & VARIANTS or there.head != names:
             self._mark(route, meta, names, b"")
 
     def _mark(self, route: Route, like: StoredResponse, names: bytes, body: bytes) -> None:
@@ -156,6 +162,6 @@ class Zone:
             born=like.born,
             response_time=like.response_time,
             fresh_until=NEVER,
-            flags=_VARIANTS,
+            flags=VARIANTS,
         )
         self.store.put(route.digest, route.key_text, mark, names, body)

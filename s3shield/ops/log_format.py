@@ -55,37 +55,40 @@ COMBINED: Final = (
 def _combined() -> Format:
     """Return nginx's `combined`, written out by hand: it is on the way of every hit."""
     clean = CLEAN
-    begin = end = 0
+    begin = end = 0.0
     stamp = b""
 
     def line(record: LogRecord) -> bytes:
         nonlocal begin, end, stamp
         peer, wall, request, status, size, _, _, _, _, _, _, _, _ = record
         if not begin <= wall < end:
-            begin = int(wall)
-            end = begin + 1
-            stamp = time_local(begin)
+            second = int(wall)
+            begin = float(second)
+            end = begin + 1.0
+            stamp = time_local(second)
         headers = request.headers
-        if request.version == (1, 1) and request.query is None and request.method:
-            asked = b"%b %b HTTP/1.1" % (request.method, request.target)
-        else:
-            asked = request_line(request)
-        if asked.translate(clean) is not asked:
-            asked = escape(asked)
         referer = headers.get(b"referer", b"-")
-        if referer.translate(clean) is not referer:
-            referer = escape(referer)
         agent = headers.get(b"user-agent", b"-")
         if agent.translate(clean) is not agent:
             agent = escape(agent)
-        user = b"-"
-        if b"authorization" in headers:
-            user = escape(remote_user(request) or b"-")
+        if referer.translate(clean) is not referer:
+            referer = escape(referer)
+        asked = request.target
+        if (
+            request.method == b"GET"
+            and request.version == (1, 1)
+            and request.query is None
+            and b"authorization" not in headers
+            and asked.translate(clean) is asked
+        ):
+            # Nearly all of them: nothing to be looked into.
+            values = (peer or b"unix:", stamp, asked, status, size, referer, agent)
+            return b'%b - - [%b] "GET %b HTTP/1.1" %d %d "%b" "%b"\n' % values
         return b'%b - %b [%b] "%b" %d %d "%b" "%b"\n' % (
             peer or b"unix:",
-            user,
+            escape(remote_user(request) or b"-"),
             stamp,
-            asked,
+            escape(request_line(request)),
             status,
             size,
             referer,

@@ -62,6 +62,8 @@ class Index:
         self._path = path
         self._map_size = map_size
         self._lock = threading.Lock()
+        self._acquire = self._lock.acquire
+        self._release = self._lock.release
         self._stale_map = False
         self._env: lmdb.Environment | None = None
         self._open()
@@ -151,28 +153,30 @@ class Index:
         An entry used lately is not read again while no process has committed anything.
         Raises lmdb.Error when it cannot be read, RecordError when it is none.
         """
+        self._acquire()  # half the price of `with`
         try:
-            with self._lock:
-                if self._env is None:
-                    return None
-                txn = self._begin(self._entries)
-                snapshot = txn.id()
-                lately = self._lately
-                entry = lately.young.get(digest)
-                if entry is not None and entry.seen == snapshot:
-                    txn.abort()
-                    return entry
-                entry = lately.old.get(digest)
-                if entry is None or entry.seen != snapshot:
-                    raw = txn.get(digest)
-                    entry = None if raw is None else Entry(raw, digest)
+            if self._env is None:
+                return None
+            txn = self._begin(self._entries)
+            snapshot = txn.id()
+            lately = self._lately
+            entry = lately.young.get(digest)
+            if entry is not None and entry.seen == snapshot:
                 txn.abort()
-                if entry is not None:
-                    entry.seen = snapshot
-                    lately.add(entry)
                 return entry
+            entry = lately.old.get(digest)
+            if entry is None or entry.seen != snapshot:
+                raw = txn.get(digest)
+                entry = None if raw is None else Entry(raw, digest)
+            txn.abort()
+            if entry is not None:
+                entry.seen = snapshot
+                lately.add(entry)
+            return entry
         except lmdb.MapResizedError:
             self._stale_map = True
+        finally:
+            self._release()
         self._follow_map()
         return None if self._stale_map else self.find(digest)
 

@@ -80,7 +80,7 @@ class Store:
         self._open_files = OpenFiles(open_files)
         self._most_open_files = open_files
         self._touched: set[bytes] = set()
-        self._touch_since = self._touch_until = 0
+        self._touch_since = self._touch_until = 0.0
         self._closed = False
         self.path = Path(path)
         self._place = Place(self.path, map_size=map_size, shared=shared)
@@ -199,7 +199,7 @@ class Store:
         touched = self._touched
         if not self._touch_since <= now < self._touch_until:
             minute = minute_of(now)
-            self._touch_since = minute * MINUTE
+            self._touch_since = float(minute * MINUTE)
             self._touch_until = self._touch_since + MINUTE
             touched.clear()
         if digest not in touched and len(touched) < _MOST_TOUCHED:
