@@ -145,8 +145,7 @@ class Flight:
 
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Decide what becomes of the response."""
-        location = self._location
-        policy = location.policy
+        location, policy = self._location, self._location.policy
         self._response_time = now = location.around.clock()
         self._head = head
         for transaction in self._waiting:
