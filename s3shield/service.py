@@ -20,12 +20,14 @@ from s3shield.exchange import (
     Origin,
     OriginRequests,
     PlainRequests,
+    PurgeMethod,
+    Purger,
     Rules,
     Site,
     Surroundings,
     Zone,
 )
-from s3shield.ops import AccessLog
+from s3shield.ops import AccessLog, admin_site
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
     ChannelFactory,
@@ -101,8 +103,11 @@ class Serving:
     def start(self, sockets: Sequence[tuple[Listen, Any]]) -> Deferred[None]:
         """Serve on bound and listening sockets; fires when all of them are served."""
         starting = []
+        daemon = self._config.daemon
         for listen, sock in sockets:
-            daemon = self._config.daemon
+            if listen is daemon.admin_listen:
+                starting.append(listen_socket(self._reactor, sock, admin_site(self._purger())))
+                continue
             factory = ChannelFactory(
                 Site(self._config.routing(listen), self._locations, self._around),
                 self._reactor,
@@ -154,6 +159,13 @@ class Serving:
 
     # Parts
 
+    def _purger(self) -> Purger:
+        zones = [
+            None if location.cache is None else self._zones[location.cache]
+            for location in self._config.locations
+        ]
+        return Purger(self._config.routing(), zones)
+
     def _zone(self, cache: CacheConfig, *, shared: bool) -> Zone:
         options = {} if cache.map_size is None else {"map_size": cache.map_size}
         try:
@@ -187,16 +199,20 @@ class Serving:
             lock_age=location.proxy_cache_lock_age,
         )
         kind = CarefulLocation if rules.need_care(location.policy) else Location
-        return kind(
+        zone = None if location.cache is None else self._zones[location.cache]
+        made = kind(
             str(location.pattern),
             location.policy,
-            None if location.cache is None else self._zones[location.cache],
+            zone,
             self._origin(location),
             around,
             keep_filling=location.fetch_on_abort == "keep",
             rules=rules,
             body_limit=location.client_max_body_size if location.takes_bodies else 0,
         )
+        if location.purge_allow:
+            made.purge_method = PurgeMethod(location.purge_allow, zone, self._clock)
+        return made
 
     def _origin(self, location: LocationConfig) -> Origin:
         requests: OriginRequests

@@ -79,6 +79,7 @@ class Locations:
             connection=build_connection(
                 [*inner, self.top] if base is None else [*inner, base, self.top]
             ),
+            purge_allow=_get(chain, "purge_allow"),
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )

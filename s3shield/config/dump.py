@@ -79,6 +79,7 @@ def _url(endpoint: Endpoint) -> str:
 
 def _daemon(daemon: DaemonConfig) -> Pairs:
     yield from _listens(daemon.listen)
+    yield "admin_listen", None if daemon.admin_listen is None else str(daemon.admin_listen)
     yield "workers", "auto" if daemon.workers == AUTO else str(daemon.workers)
     yield "access_log", f"{daemon.access_log.target} {daemon.access_log.format}"
     if daemon.error_log is not None:
@@ -156,6 +157,7 @@ def _location(location: LocationConfig) -> Pairs:
     yield "query", str(location.query)
     yield "proxy_cache", location.cache or "off"
     yield from _policy(location.policy)
+    yield "purge_allow", " ".join(map(str, location.purge_allow))
     yield "fetch_on_abort", location.fetch_on_abort
     if location.proxy_cache_key is not None:
         yield "proxy_cache_key", f'"{location.proxy_cache_key}"'

@@ -108,6 +108,15 @@ class _Loader:
         if not daemon_listen and not any(server.listen for server in server_configs):
             daemon_listen = (Listen.parse(_DEFAULT_LISTEN, where=self.sources.where(top)),)
         daemon = self.daemon(top, daemon_listen)
+        admin = daemon.admin_listen
+        places = [daemon_listen, *[server.listen for server in server_configs]]
+        if admin is not None and any(
+            admin.text == each.text and (admin.port or admin.path)
+            for listens in places
+            for each in listens
+        ):
+            problem = f"{admin.text} is a listen address too: requests or administration, not both"
+            self.sources.complain(top.values["admin_listen"], problem)
         self.sources.complaints.raise_if_any()
         return Config(
             file=self.sources.file,
@@ -295,6 +304,9 @@ class _Loader:
             if name in values:
                 where = self.sources.where(top.values[name])
                 values[name] = attrs.evolve(values[name], where=where)
+        if "admin_listen" in values:
+            where = self.sources.where(top.values["admin_listen"])
+            values["admin_listen"] = attrs.evolve(values["admin_listen"], where=where)
         values.setdefault("access_log", AccessLogConfig())
         values["listen"] = listen
         return DaemonConfig(where=self.sources.where(top), **values)

@@ -15,6 +15,7 @@ from s3shield.routing import Rewrite
 from s3shield.signing import SignMode
 
 from . import reading as read
+from .admin import admin_listen, networks
 from .units import parse_flag, parse_seconds, parse_size
 
 __all__ = [
@@ -50,6 +51,7 @@ class Spec:
 
 DAEMON: Final[Mapping[str, Spec]] = {
     "listen": Spec(read.listen, (), many=True),
+    "admin_listen": Spec(admin_listen),
     "workers": Spec(read.workers, -1),
     "access_log": Spec(read.access_log),
     "error_log": Spec(read.error_log),
@@ -158,6 +160,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "missing_403": Spec(read.missing_403, _POLICY.missing_403),
     "error_pass": Spec(parse_flag, _POLICY.error_pass),
     "via": Spec(read.via, _POLICY.via, empty=True),
+    "purge_allow": Spec(networks, (), empty=True),
     "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
 }
 
@@ -174,9 +177,9 @@ _NOT_YET: Final = "known, but this version does not do it yet"
 LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            *("admin_listen", "metrics", "replica", "aws_role_arn", "aws_role_session_name"),
+            *("metrics", "replica", "aws_role_arn", "aws_role_session_name"),
             *("max_variants", "hit_for_miss", "range_connections", "read_ahead"),
-            *("purge_allow", "proxy_cache_purge", "allow", "deny", "satisfy"),
+            *("proxy_cache_purge", "allow", "deny", "satisfy"),
             *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
             *("set_real_ip_from", "real_ip_header", "tls_client_ca"),

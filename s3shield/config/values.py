@@ -7,6 +7,7 @@ complaints that only the file system or the network can cause; it never counts i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 import attrs
@@ -63,12 +64,14 @@ class ErrorLogConfig:
 class DaemonConfig:
     """`[s3shield]`, what is about the daemon.
 
-    listen: its own lines (see Config.listens for all). workers: AUTO, 0 to serve in this
+    listen: its own lines (see Config.listens for all). admin_listen: for operators; None:
+    nowhere. workers: AUTO, 0 to serve in this
     process, or a number. error_log: None when left out. keepalive_timeout,
     client_header_timeout, send_timeout: nginx's, about clients.
     """
 
     listen: tuple[Listen, ...] = ()
+    admin_listen: Listen | None = None
     workers: int = AUTO
     access_log: AccessLogConfig = attrs.field(factory=AccessLogConfig)
     error_log: ErrorLogConfig | None = None
@@ -166,7 +169,7 @@ class LocationConfig:
     plain HTTP origin; the other is None. cache: name in Config.caches, None for
     `proxy_cache = off`. policy: what decides about storing and reuse; methods, headers,
     missing_403 and such are in it. connection: origin_* options. proxy_cache_lock_timeout,
-    proxy_cache_lock_age: None for no limit.
+    proxy_cache_lock_age: None for no limit. purge_allow: who may use the method PURGE.
     """
 
     pattern: Pattern
@@ -178,6 +181,7 @@ class LocationConfig:
     cache: str | None = None
     policy: CachePolicy = attrs.field(factory=CachePolicy)
     connection: OriginConfig = attrs.field(factory=OriginConfig)
+    purge_allow: tuple[IPv4Network | IPv6Network, ...] = ()
     fetch_on_abort: Literal["keep", "cancel"] = "keep"
     proxy_cache_key: Template | None = None
     proxy_cache_bypass: tuple[Template, ...] = ()

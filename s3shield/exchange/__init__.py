@@ -6,6 +6,7 @@ from .careful import CarefulLocation
 from .change import Invalidation
 from .location import Location, Origin
 from .origin_request import BucketRequests, OriginRequests, PlainRequests
+from .purging import PurgeMethod, Purger
 from .rules import Rules
 from .site import Site, Tree
 from .transaction import Surroundings
@@ -19,6 +20,8 @@ __all__ = [
     "Origin",
     "OriginRequests",
     "PlainRequests",
+    "PurgeMethod",
+    "Purger",
     "Rules",
     "Site",
     "Surroundings",

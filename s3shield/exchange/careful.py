@@ -31,7 +31,7 @@ class CarefulLocation(Location):
         """Answer `request` now, or see to it that it will be answered."""
         transaction = self.transaction(request, route, downstream)
         if request.method not in self._methods:
-            transaction.refuse(405, self._allow)
+            self.refuse_method(transaction)
             return
         if request.method not in _CACHEABLE:
             transaction.reason = NoStoreReason.METHOD

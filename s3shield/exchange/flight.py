@@ -10,11 +10,9 @@ When the head arrives, `policy.admit` says whether it is stored:
   next ones from queueing (hit-for-miss), unless it was for the leader's sake;
 * 304 to our own validators: the entry is freshened, and answers all;
 * failure before anything was sent: a stale entry answers where policy lets it; else the
-  leader is told, and ONE waiter leads a second flight for the rest. If that fails too,
-  all are told.
+  leader is told, and ONE waiter leads a second, last flight for the rest.
 
-After a response's head is out, a failure cuts the connection: a short body never ends
-as if it were whole.
+After a head is out, a failure cuts the connection: a short body never ends as if whole.
 """
 
 from __future__ import annotations
@@ -40,6 +38,7 @@ from s3shield.policy import (
 
 from .answer import Representation
 from .fill import Fill
+from .purging import Watch
 from .refresh import refresh
 from .transaction import Transaction
 from .verdict import judge
@@ -54,10 +53,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Flight"]
 
-_FAILINGS: Final = frozenset({403, 404, 429})
-"""Statuses below 500 that `proxy_cache_use_stale` can name."""
-_SECOND: Final = 1
-"""Attempt number of the flight that a waiter leads after the first one failed."""
+_FAILINGS: Final = frozenset({403, 404, 429})  # those below 500 in `proxy_cache_use_stale`
+_SECOND: Final = 1  # attempt number of the flight that a waiter leads after the first failed
 
 
 class Flight:
@@ -81,6 +78,7 @@ class Flight:
     ) -> None:
         self._location = location
         self._zone = location.zone
+        self.watch = Watch(location.zone.store, route.key_text)
         self._request = request
         self._route = route
         self._entry = entry
@@ -147,7 +145,7 @@ class Flight:
         """Decide what becomes of the response."""
         location, policy = self._location, self._location.policy
         self._response_time = now = location.around.clock()
-        self._head = head
+        self._head = self.watch.see(head)
         for transaction in self._waiting:
             transaction.origin_status = head.status
         entry = self._entry
@@ -262,7 +260,8 @@ class Flight:
 
     def _place(self) -> Place:
         """Where in the zone the response goes."""
-        return self._zone.place(self._route, self._request, self._location.policy, self._vary or ())
+        request, policy = self._request, self._location.policy
+        return self._zone.place(self._route, request, policy, self._vary or (), self.watch)
 
     def _head_to_keep(self, length: int) -> bytes:
         assert self._head is not None
@@ -280,7 +279,7 @@ class Flight:
         assert entry is not None
         assert head is not None
         location, times = self._location, (self.since, self._response_time)
-        fresh = refresh(self._zone.store, entry, head, times, location.policy)
+        fresh = refresh(self._zone.store, entry, head, times, location.policy, self.watch.since)
         if fresh is None:
             self._relaunch(self._waiting, attempt=self._attempt)
             return

@@ -40,6 +40,7 @@ from .asking import BucketAnswer
 from .flight import Flight
 from .heads import HeadRelay, as_get
 from .origin_request import OriginRequests
+from .purging import PurgeMethod
 from .reading import StoredSource
 from .relay import Relay
 from .rules import PLAIN, Rules, Uses
@@ -77,12 +78,13 @@ class Location:
     """One location: its policy, its zone (None: `proxy_cache = off`), its origin.
 
     pattern: str, as in the configuration, for the log. keep_filling: go on storing when
-    all clients have left (`fetch_on_abort = keep`).
+    all clients have left (`fetch_on_abort = keep`). purge_method: `purge_allow`, may be set.
     """
 
     log = Logger()
     zone: Zone
     largest: int
+    purge_method: PurgeMethod | None = None
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class Location:
     def serve(self, request: Request, route: Route, downstream: Downstream) -> None:
         """Answer `request` now, or see to it that it will be answered."""
         if request.method not in self._methods:
-            self.transaction(request, route, downstream).refuse(405, self._allow)
+            self.refuse_method(self.transaction(request, route, downstream))
             return
         if self._zone is None:
             self._relay(self.transaction(request, route, downstream), NoStoreReason.CACHE_OFF)
@@ -197,6 +199,13 @@ class Location:
                 raise AssertionError(decision)  # there is one Hit, and it was dealt with
             case _:
                 assert_never(decision)
+
+    def refuse_method(self, transaction: Transaction) -> None:
+        """Answer a method that is not served: 405, or a purge."""
+        if transaction.request.method == b"PURGE" and self.purge_method is not None:
+            self.purge_method.answer(transaction)
+        else:
+            transaction.refuse(405, self._allow)
 
     # What transactions, flights and relays use
 
@@ -334,7 +343,7 @@ class Location:
         if transaction.refusal is not None or not rules.lock:
             self.launch(Flight(self, request, route, entry, [transaction], joinable=False))
             return
-        flight = zone.flights.get(route.digest)
+        flight = zone.flight(route)
         if flight is not None and flight.joinable:
             if rules.lock_age is not None and now - flight.since >= rules.lock_age:
                 flight = None  # one more may try, and is the one to join from now on

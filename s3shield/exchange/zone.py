@@ -24,13 +24,18 @@ from s3shield.policy import (
 from s3shield.routing import Route
 from s3shield.store import BodyWriter, Entry, Store
 
+from .purging import Watch
+
 if TYPE_CHECKING:
     from .flight import Flight
 
 __all__ = ["VARIANTS", "Place", "Zone"]
 
-Place = tuple[bytes, bytes, tuple[Route, bytes] | None]
-"""(digest, key text, None or (route, comma-separated selecting names) of a variant)."""
+Place = tuple[bytes, bytes, tuple[Route, bytes] | None, Watch | None]
+"""Where a response goes, and what may forbid it.
+
+(digest, key text, None or (route, comma-separated selecting names) of a variant, watch).
+"""
 
 VARIANTS: Final = int(EntryFlag.VARIANTS)  # arithmetic on an IntFlag costs a microsecond
 _MOST_MARKS: Final = 65536
@@ -69,29 +74,39 @@ class Zone:
         return self.store.get(*self.place(route, request, policy, names)[:2])
 
     def place(
-        self, route: Route, request: Request, policy: CachePolicy, names: tuple[bytes, ...]
+        self,
+        route: Route,
+        request: Request,
+        policy: CachePolicy,
+        names: tuple[bytes, ...],
+        watch: Watch | None = None,
     ) -> Place:
-        """Return where the response that `request` selects by `names` belongs."""
+        """Return where the response that `request` selects by `names` belongs.
+
+        watch: of whoever asked for it.
+        """
         if not names:
-            return route.digest, route.key_text, None
+            return route.digest, route.key_text, None, watch
         key = route.key_text + b"\0" + variant_key(request, names, policy)
         mark = self.store.get(route.digest, route.key_text)
         if mark is not None and mark.flags & VARIANTS and mark.body:
             key += b"\0" + mark.body  # see `invalidate`
         digest = hashlib.blake2b(key, digest_size=16).digest()
-        return digest, key, (route, b",".join(names))
+        return digest, key, (route, b",".join(names)), watch
 
     def keep(self, place: Place, meta: EntryMeta, head: bytes, body: bytes) -> None:
         """Store a response whose body fits in the index."""
-        digest, key, _ = place
+        digest, key, _, watch = place
         if self._outdated(place, meta):
             return
+        tags, since = (watch.tags, watch.since) if watch is not None else ((), None)
         self._prepare(place, meta)
-        self.store.put(digest, key, meta, head, body)
+        self.store.put(digest, key, meta, head, body, tags, since)
 
     def new_body(self, place: Place, length: int | None) -> BodyWriter:
         """Open a file for a body. length: bytes to come, None when not known."""
-        return self.store.create_body(place[0], length)
+        watch = place[3]
+        return self.store.create_body(place[0], length, None if watch is None else watch.since)
 
     def keep_file(
         self, place: Place, meta: EntryMeta, head: bytes, writer: BodyWriter
@@ -101,7 +116,17 @@ class Zone:
             writer.abort()
             return succeed(None)
         self._prepare(place, meta)
-        return writer.commit(place[1], meta, head)
+        watch = place[3]
+        return writer.commit(place[1], meta, head, tags=() if watch is None else watch.tags)
+
+    def flight(self, route: Route) -> Flight | None:
+        """Return the flight for this key, if what it brings has not been purged meanwhile."""
+        flight = self.flights.get(route.digest)
+        if flight is not None and flight.watch.purged:
+            flight.joinable = False
+            del self.flights[route.digest]
+            return None
+        return flight
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry whose body is gone."""

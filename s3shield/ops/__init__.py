@@ -1,6 +1,7 @@
 """A daemon's life: the access log, the error log, the worker processes."""
 
 from s3shield.ops.access_log import AccessLog
+from s3shield.ops.admin import Purges, admin_site
 from s3shield.ops.daemon import Daemon
 from s3shield.ops.error_log import LEVELS, ErrorLog
 from s3shield.ops.log_format import compile_format
@@ -14,7 +15,9 @@ __all__ = [
     "ErrorLog",
     "LogRecord",
     "Plan",
+    "Purges",
     "StartError",
+    "admin_site",
     "compile_format",
     "make_plan",
 ]

@@ -58,7 +58,8 @@ class Plan:
     @property
     def listens(self) -> tuple[Listen, ...]:
         """Every address, in the order in which sockets are handed on."""
-        return self.config.listens
+        admin = self.config.daemon.admin_listen
+        return self.config.listens if admin is None else (*self.config.listens, admin)
 
     @property
     def drain(self) -> float:
@@ -172,6 +173,10 @@ class Plan:
         for listen in self.listens:
             try:
                 sockets.append(_bound(listen))
+                if listen is self.config.daemon.admin_listen and listen.kind == "unix":
+                    Path(listen.path).chmod(0o660)
+                    if self.uid is not None:
+                        os.chown(listen.path, self.uid, -1 if self.gid is None else self.gid)
             except (BindError, ValueError) as error:
                 # A BindError's text, without the number that str() of an OSError puts first.
                 text = error.strerror if isinstance(error, BindError) else str(error)

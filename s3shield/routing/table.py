@@ -71,6 +71,7 @@ class RoutingTable:
         self, servers: Sequence[tuple[str, Sequence[str]]], places: Sequence[Place]
     ) -> None:
         self._places = tuple(places)
+        self._names = tuple([name for name, _ in servers])
         self._origins = tuple([place.origin.encode("utf-8") + b"|" for place in places])
         self._servers = ServerMatcher((names, at) for at, (_, names) in enumerate(servers))
         self._matchers = tuple([self._matcher(name) for name, _ in servers])
@@ -157,6 +158,46 @@ class RoutingTable:
         key_text = b"%b%b|%b" % (self._origins[number], encoded, key_query)
         digest = hashlib.blake2b(key_text, digest_size=16).digest()
         return Route(number, done.path, pairs, target, key_text, digest)
+
+    def under(self, host: bytes, path: bytes) -> list[tuple[int, bytes]]:
+        """Return (location, beginning of key texts) of all that is below an undecoded path.
+
+        The location that takes the path, those further down, and every regular
+        expression, which may take anything. host as for `find`. A `proxy_cache_key` has to
+        end in the path for this. Raises BadTargetError.
+        """
+        decoded = decode_path(path)
+        index = self._servers.find(host.lower())
+        server = None if index is None else self._names[index]
+        mine = [
+            (at, place)
+            for at, place in enumerate(self._places)
+            if place.server is None or place.server == server
+        ]
+        own = [
+            place.pattern.encoded
+            for _, place in mine
+            if not place.pattern.is_regex and decoded.startswith(place.pattern.encoded)
+        ]
+        longest = max(own, key=len, default=None)
+        found = []
+        for at, place in mine:
+            text = place.pattern.encoded
+            if place.pattern.is_regex or text == longest:
+                start, raw = decoded, path
+            elif text.startswith(decoded):
+                start, raw = text, encode_key(text)
+            else:
+                continue
+            if place.cache_key is not None:
+                raw = place.cache_key.value(Request(b"GET", raw, {b"host": host}, host=host))
+            else:
+                done = rewrite(start, place.rewrites)
+                if place.bucket or done.changed:
+                    raw = encode_key(done.path)
+                raw = raw.replace(b"|", b"%%7C")
+            found.append((at, self._origins[at] + raw))
+        return found
 
 
 def _joined(ours: bytes, theirs: bytes | None) -> bytes | None:

@@ -96,11 +96,13 @@ class Purge:
         self._committing.commits.run(job)
 
     def _look_through(self) -> None:
+        recent = self._place.recent
         with self._committing.lock:
             rows = list(self._pending.values())
         for row in rows:
-            self._look(row.digest, row.entry)
-        recent = self._place.recent
+            # Else it is in `recent`, or another process has overruled it.
+            if recent is None or row.ident is None:
+                self._look(row.digest, row.entry)
         if recent is not None:
             for digest, raw in recent.records():
                 try:

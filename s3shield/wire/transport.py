@@ -208,7 +208,8 @@ class UvTransport(asyncio.Protocol):
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """See `ITCPTransport`. On by itself: uvloop sets it."""
-        self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
+        if self._socket().family != socket.AF_UNIX:  # which never delays
+            self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
 
     def getTcpKeepAlive(self) -> bool:
         """See `ITCPTransport`."""

@@ -255,6 +255,19 @@ class TwoProcessesTests(PurgeCase):
             for key in (b"ours", b"our-file", b"theirs", b"their-file"):
                 self.assertIsNone(self.get(store, key), key)
 
+    def test_count(self):
+        """A removal of ours that the other has overruled hides nothing from the count."""
+        store = self.make_store()
+        other = self.worker()
+        self.put(store, b"key")
+        store.flush()
+        self.patch(store._committing, "commit", lambda *_: None)
+        store.remove(digest_of(b"key"))
+        other(b"put", b"key", b"new")
+        other(b"flush")
+        self.assertEqual(self.purge(store, "all"), 1)
+        self.assertEqual(other(b"get", b"key"), b"none")
+
     def test_fence(self):
         """What the other process asked for before is not stored by it after."""
         store = self.make_store()

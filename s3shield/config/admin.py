@@ -1,0 +1,38 @@
+"""How the options about administration are read; as in `reading`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from .errors import BadValueError
+from .listen import Listen
+
+__all__ = ["admin_listen", "networks"]
+
+
+def admin_listen(value: str) -> Listen:
+    """`127.0.0.1:9180` or `unix:/path`: nobody else may reach it, it asks for no password."""
+    found = Listen.parse(value)
+    if found.tls:
+        raise BadValueError("the admin listener has no tls: it is for this machine alone")
+    if found.kind == "unix" or (found.kind == "tcp" and _is_loopback(found.host)):
+        return found
+    raise BadValueError("it is a loopback address, 127.0.0.1:9180, or unix:/path", value)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Addresses and networks, `10.0.0.0/8`."""
+    found = []
+    for name in value.split():
+        try:
+            found.append(ipaddress.ip_network(name))
+        except ValueError as why:
+            raise BadValueError(f"it is no address or network: {why}", name) from None
+    return tuple(dict.fromkeys(found))

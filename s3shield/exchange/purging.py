@@ -1,0 +1,215 @@
+"""Purging as clients and operators see it: by URL, by prefix, by tag, all.
+
+A store knows keys; which keys a URL has is a matter of routing, so it is done here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Iterable, Sequence
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import attrs
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.logger import Logger
+
+from s3shield.policy import Request, ResponseHead
+from s3shield.routing import RoutingTable
+from s3shield.store import Selector, Store
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from .transaction import Transaction
+    from .zone import Zone
+
+__all__ = ["Network", "PurgeMethod", "Purger", "Watch", "purge_tags"]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_SPACED: Final = frozenset({b"surrogate-key", b"x-amz-meta-surrogate-key"})
+_MOST_TAGS: Final = 1000
+_KEPT: Final = "".join(map(chr, range(0x21, 0x7F)))
+"""Characters of a URL that stay; all others are percent-encoded."""
+
+
+def purge_tags(head: ResponseHead) -> tuple[bytes, ...]:
+    """Return the tags in `Surrogate-Key`, `x-amz-meta-surrogate-key` and `Cache-Tag`.
+
+    Keys have spaces between them (Fastly), Cache-Tag commas (Cloudflare). The first
+    thousand count.
+    """
+    found: dict[bytes, None] = {}
+    for name, value in head.fields:
+        lower = name.lower()
+        if lower in _SPACED:
+            found.update(dict.fromkeys(value.split()))
+        elif lower == b"cache-tag":
+            found.update(dict.fromkeys([tag.strip() for tag in value.split(b",")]))
+    found.pop(b"", None)
+    return tuple(found)[:_MOST_TAGS]
+
+
+class Watch:
+    """Whether something has been purged since it was asked for.
+
+    since: the store's fence at that time. tags: known once the head has come.
+    """
+
+    __slots__ = ("_key", "_store", "since", "tags")
+
+    def __init__(self, store: Store, key: bytes) -> None:
+        self._store = store
+        self._key = key
+        self.since = store.fence()
+        self.tags: tuple[bytes, ...] = ()
+
+    def see(self, head: ResponseHead) -> ResponseHead:
+        """Take note of the response's tags; return the head."""
+        self.tags = purge_tags(head)
+        return head
+
+    @property
+    def purged(self) -> bool:
+        """Whether whoever asks from now on must not get it."""
+        return self._store.purged(self.since, self._key, self.tags)
+
+
+class Purger:
+    """Purges in all caches of one configuration.
+
+    table: where requests go. zones: of each location in order, None without a cache.
+    Deferreds fire with the number of responses when it is in force in every process; they
+    fail with StoreError.
+    """
+
+    def __init__(self, table: RoutingTable, zones: Sequence[Zone | None]) -> None:
+        self._table = table
+        self._zones = zones
+
+    def url(self, url: str, *, host: str = "", soft: bool = False) -> Deferred[int]:
+        """Purge a URL: all its variants. host: for a URL that is only a path.
+
+        Raises ValueError, BadTargetError among them, for what is no URL.
+        """
+        authority, path, query = _split(url, host)
+        target = path if query is None else b"%b?%b" % (path, query)
+        scheme = b"https" if url[:6].lower() == "https:" else b"http"
+        fields = {b"host": authority}
+        route = self._table.route(Request(b"GET", target, fields, host=authority, scheme=scheme))
+        if route is None:
+            return succeed(0)
+        return _purge([(self._zones[route.number], Selector("key", route.key_text))], soft)
+
+    def prefix(self, url: str, *, host: str = "", soft: bool = False) -> Deferred[int]:
+        """Purge all whose URLs begin so; else as `url`."""
+        authority, path, query = _split(url, host)
+        if query is not None:
+            raise ValueError("a prefix has no query")
+        places = self._table.under(authority, path)
+        return _purge(
+            [(self._zones[number], Selector("prefix", text)) for number, text in places], soft
+        )
+
+    def tags(self, tags: Iterable[bytes], *, soft: bool = False) -> Deferred[int]:
+        """Purge all that has one of `tags`, in every cache."""
+        wanted = list(dict.fromkeys(tags))
+        return _purge(
+            [(zone, Selector("tag", tag)) for zone in self._all() for tag in wanted], soft
+        )
+
+    def everything(self, *, soft: bool = False) -> Deferred[int]:
+        """Purge every cache."""
+        return _purge([(zone, Selector("all")) for zone in self._all()], soft)
+
+    def _all(self) -> list[Zone]:
+        return list({id(zone): zone for zone in self._zones if zone is not None}.values())
+
+
+def _purge(wanted: Iterable[tuple[Zone | None, Selector]], soft: bool) -> Deferred[int]:
+    purges = {(id(zone), selector): (zone, selector) for zone, selector in wanted if zone}
+    counts = [zone.store.purge(selector, soft=soft) for zone, selector in purges.values()]
+    return gatherResults(counts, consumeErrors=True).addCallbacks(sum, _unwrapped)
+
+
+def _unwrapped(failure: Failure) -> Failure:
+    """Return what a FirstError is about."""
+    inner: Failure = getattr(failure.value, "subFailure", failure)
+    return inner
+
+
+def _split(url: str, host: str) -> tuple[bytes, bytes, bytes | None]:
+    """Return host without port, raw path and raw query. Raises ValueError."""
+    text = quote(url.partition("#")[0], safe=_KEPT)
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme.lower() in ("http", "https"):
+        authority, slash, tail = rest.partition("/")
+        authority, question, more = authority.partition("?")
+        text = f"/{question}{more}{slash}{tail}" if question else f"/{tail}"
+        host = authority.rpartition("@")[2]
+    elif not text.startswith("/"):
+        raise ValueError("a URL begins with http://, https:// or /")
+    path, mark, query = text.partition("?")
+    name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    return (
+        name.lower().encode("utf-8"),
+        path.encode("ascii"),
+        query.encode("ascii") if mark else None,
+    )
+
+
+@attrs.frozen
+class PurgeMethod:
+    """The method PURGE of one location.
+
+    allowed: networks of clients that may. zone: None without a cache. clock: epoch seconds.
+    """
+
+    log = Logger()
+
+    allowed: tuple[Network, ...]
+    zone: Zone | None
+    clock: Callable[[], float]
+
+    def answer(self, transaction: Transaction) -> None:
+        """Purge the URL, or what the tags in `Surrogate-Key` name, and say how much it was.
+
+        `Fastly-Soft-Purge: 1` makes it stale instead. 403 for others.
+        """
+        request = transaction.request
+        if not self._may(request):
+            transaction.refuse(403)
+            return
+        soft = request.headers.get(b"fastly-soft-purge") == b"1"
+        tags = request.headers.get(b"surrogate-key", b"").replace(b",", b" ").split()
+        selectors = [Selector("tag", tag) for tag in tags]
+        if not tags:
+            selectors = [Selector("key", transaction.route.key_text)]
+
+        def failed(failure: Failure) -> None:
+            self.log.error("PURGE: {why}", why=failure.getErrorMessage())
+            transaction.refuse(503)
+
+        _purge([(self.zone, selector) for selector in selectors], soft).addCallbacks(
+            lambda count: self._done(transaction, count), failed
+        )
+
+    def _may(self, request: Request) -> bool:
+        try:
+            peer = ipaddress.ip_address(request.peer.decode("ascii"))
+        except ValueError:
+            return False  # a unix socket
+        return any(peer in network for network in self.allowed)
+
+    def _done(self, transaction: Transaction, count: int) -> None:
+        body = json.dumps({"purged": count}).encode("ascii") + b"\n"
+        date = formatdate(self.clock(), usegmt=True).encode("ascii")
+        head = (
+            b"HTTP/1.1 200 OK\r\nServer: s3shield\r\nDate: %b\r\nCache-Control: no-store\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n"
+        ) % (date, len(body))
+        transaction.downstream.reply(head, body)
+        transaction.log(200, len(body))

@@ -1,0 +1,186 @@
+"""The site on `admin_listen`: for operators and programs of this machine.
+
+Every worker serves it; which one answers makes no difference. There is no password: the
+socket is a loopback address or a file. What a web page makes a browser send comes with
+`Origin` or `Sec-Fetch-Site`, and is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+__all__ = ["Purges", "admin_site"]
+
+_SELECTORS: Final = ("url", "prefix", "tag", "all")
+_LONGEST: Final = 1 << 20
+"""Bytes of a request's body."""
+
+
+class Purges(Protocol):
+    """What can be purged. Deferreds fire with the number of responses."""
+
+    def url(self, url: str, *, host: str = "", soft: bool = False) -> Deferred[int]:
+        """A URL, or a path and a host. Raises ValueError."""
+
+    def prefix(self, url: str, *, host: str = "", soft: bool = False) -> Deferred[int]:
+        """All URLs that begin so. Raises ValueError."""
+
+    def tags(self, tags: Iterable[bytes], *, soft: bool = False) -> Deferred[int]:
+        """All that has one of the tags."""
+
+    def everything(self, *, soft: bool = False) -> Deferred[int]:
+        """All."""
+
+
+def admin_site(purges: Purges) -> Site:
+    """Return the site: `POST /purge` and `GET /live`."""
+    root = Resource()  # type: ignore[no-untyped-call]  # Twisted's, and so below
+    root.putChild(b"live", _Live())
+    root.putChild(b"purge", _Purge(purges))
+    return _Site(root)  # type: ignore[no-untyped-call]
+
+
+class _Site(Site):
+    """Writes no access log: it would go among the errors. Purges are noted by themselves."""
+
+    def log(self, request: object) -> None:
+        """Say nothing."""
+
+
+def _reply(request: Any, status: int, answer: Mapping[str, object]) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"server", b"s3shield")
+    return json.dumps(answer).encode("ascii") + b"\n"
+
+
+class _Json(Resource):
+    """A resource that speaks JSON, also about mistakes. allowed: methods."""
+
+    isLeaf = True
+    allowed: tuple[bytes, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def render(self, request: Any) -> Any:
+        if request.method not in self.allowed:
+            request.setHeader(b"allow", b", ".join(self.allowed))
+            return _reply(request, 405, {"error": "this method is not allowed here"})
+        headers = request.requestHeaders
+        if headers.hasHeader(b"origin") or headers.hasHeader(b"sec-fetch-site"):
+            return _reply(request, 403, {"error": "not from a web page"})
+        return self.serve(request)
+
+    def serve(self, request: Any) -> Any:
+        """Answer."""
+        return _reply(request, 200, {})
+
+
+class _Live(_Json):
+    """Whether this process serves: it answers, so it does."""
+
+    allowed = (b"GET", b"HEAD")
+
+    def serve(self, request: Any) -> Any:
+        return _reply(request, 200, {"live": True})
+
+
+class _Purge(_Json):
+    """Purges what the form or the JSON object names."""
+
+    log = Logger()
+    allowed = (b"POST",)
+
+    def __init__(self, purges: Purges) -> None:
+        super().__init__()
+        self._purges = purges
+
+    def serve(self, request: Any) -> Any:
+        try:
+            wanted = _fields(request)
+            purge = self._begin(wanted)
+        except ValueError as error:
+            return _reply(request, 400, {"error": str(error)})
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+
+        def answer(status: int, said: Mapping[str, object]) -> None:
+            if not gone:
+                request.write(_reply(request, status, said))
+                request.finish()
+
+        def done(count: int) -> None:
+            self.log.info("purged {count} entries: {wanted}", count=count, wanted=wanted)
+            answer(200, {"purged": count})
+
+        def failed(failure: Failure) -> None:
+            why = failure.getErrorMessage()
+            self.log.error("not purged: {why}: {wanted}", why=why, wanted=wanted)
+            answer(503, {"error": why})
+
+        purge.addCallbacks(done, failed)
+        return NOT_DONE_YET
+
+    def _begin(self, wanted: Mapping[str, Any]) -> Deferred[int]:
+        named = [name for name in _SELECTORS if wanted.get(name) not in (None, False)]
+        if len(named) != 1:
+            raise ValueError("name one of url, prefix, tag and all")
+        unknown = sorted(set(wanted) - {*_SELECTORS, "soft", "host"})
+        if unknown:
+            raise ValueError(f"there is no such field: {unknown[0]}")
+        soft = _flag(wanted, "soft")
+        value = wanted[named[0]]
+        if named == ["all"]:
+            if not _flag(wanted, "all"):
+                raise ValueError("name one of url, prefix, tag and all")
+            return self._purges.everything(soft=soft)
+        if named == ["tag"]:
+            tags = value if isinstance(value, list) else [value]
+            if not tags or not all(isinstance(tag, str) and tag for tag in tags):
+                raise ValueError("a tag is a word, several are a list")
+            return self._purges.tags([tag.encode("utf-8") for tag in tags], soft=soft)
+        host = wanted.get("host", "")
+        if not isinstance(value, str) or not isinstance(host, str):
+            raise ValueError(f"{named[0]} and host are text")  # noqa: TRY004  # told to clients
+        purge = self._purges.url if named == ["url"] else self._purges.prefix
+        return purge(value, host=host, soft=soft)
+
+
+def _fields(request: Any) -> dict[str, Any]:
+    """Return what the body says. Raises ValueError."""
+    kind = (request.getHeader(b"content-type") or b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json":
+        return {
+            name.decode("utf-8"): (
+                [value.decode("utf-8") for value in values]
+                if name == b"tag"
+                else values[-1].decode("utf-8")
+            )
+            for name, values in request.args.items()
+        }
+    body = request.content.read(_LONGEST + 1)
+    if len(body) > _LONGEST:
+        raise ValueError("that is too long")
+    found = json.loads(body)
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004  # told to clients
+    return found
+
+
+def _flag(wanted: Mapping[str, Any], name: str) -> bool:
+    value = wanted.get(name, False)
+    if value in (True, "1", "on", "true", "yes"):
+        return True
+    if value in (False, "0", "off", "false", "no", ""):
+        return False
+    raise ValueError(f"{name} is true or false")
