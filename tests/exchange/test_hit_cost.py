@@ -1,0 +1,127 @@
+"""What a hit costs, counted in calls: it must not creep up unnoticed.
+
+The number is of this interpreter's profile events, so it is the same on a fast machine and
+on a slow one. Whoever makes the hit path do more raises it here, on purpose; whoever makes
+it do less lowers it.
+"""
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from s3shield.exchange import Location, Origin, PlainRequests, Site, Surroundings, Zone
+from s3shield.ops import AccessLog
+from s3shield.policy import CachePolicy, EntryMeta, Request
+from s3shield.routing import Pattern, Place, RoutingTable
+from s3shield.store import Store
+from s3shield.wire import ChannelFactory
+from tests.store.support import Loop, Threads
+
+FIELDS = 6
+HITS = 256  # as many as the access log takes down at once
+
+PYTHON_CALLS = 12 + FIELDS
+"""Functions written in Python that a hit calls."""
+C_CALLS = 28 + 2 * FIELDS
+"""Functions written in C; three read clocks. Later Pythons count fewer."""
+PART = 0.5
+"""What is not done for each hit: the log's batches, entries read again after a commit."""
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n"
+REQUEST = (
+    b"GET /obj/%d HTTP/1.1\r\nHost: cdn.example.com\r\nX-Request-Id: %d\r\n"
+    b"User-Agent: Mozilla/5.0\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\n"
+    b"X-Forwarded-For: 203.0.113.%d\r\n\r\n"
+)
+
+
+class Unused:
+    """An origin that is never asked."""
+
+
+class HitCostTests(SynchronousTestCase):
+    def setUp(self):
+        """A channel in front of a store with some objects, all as in the daemon."""
+        clock = Clock()
+        now = time.time()
+        path = Path(self.mktemp()).absolute()
+        self.store = Store(path, reactor=Loop(), pool=Threads(), clock=time.time, shared=False)
+        self.addCleanup(self.store.close)
+        self.log = AccessLog(str(path / "access.log"), reactor=clock)
+        self.addCleanup(self.log.close)
+        self.log_path = path / "access.log"
+        around = Surroundings(
+            clock=time.time,
+            monotonic=time.monotonic,
+            call_soon=lambda call: clock.callLater(0, call),
+            call_later=clock.callLater,
+            log=self.log.append,
+        )
+        policy = CachePolicy()
+        table = RoutingTable(
+            [], [Place(pattern=Pattern.parse("/"), server=None, origin="o", bucket=False)]
+        )
+        location = Location(
+            "/",
+            policy,
+            Zone(self.store, inline_limit=32768, largest=1 << 30),
+            Origin("o", PlainRequests(b"origin", policy), Unused(), bucket=False),
+            around,
+            keep_filling=False,
+        )
+        meta = EntryMeta(status=200, born=now - 7, response_time=now - 7, fresh_until=now + 3600)
+        for number in range(16):
+            route = table.route(Request(b"GET", b"/obj/%d" % number, host=b"cdn.example.com"))
+            self.store.put(route.digest, route.key_text, meta, HEAD, b"%04d" % number * 256)
+        self.store.flush()
+        self.answers = []
+        transport = StringTransport()
+        transport.write = self.answers.append  # a C function, as uvloop's is
+        site = Site(table, [location], around)
+        self.channel = ChannelFactory(site, clock).buildProtocol(None)
+        self.channel.makeConnection(transport)
+
+    def requests(self):
+        """Heads of which no two are alike."""
+        return [REQUEST % (number % 16, number * 7919, number % 250) for number in range(HITS)]
+
+    def test_calls(self):
+        """Calls of functions for a hit, from the bytes of its head to its line in the log."""
+        receive = self.channel.dataReceived
+        for head in self.requests():
+            receive(head)  # routes and entries are known from here on
+        self.log.flush()
+        self.answers.clear()
+        heads = self.requests()
+        counts = Counter()
+        names = Counter()
+
+        def profile(frame, event, arg):
+            counts[event] += 1
+            if event == "call":
+                names[frame.f_code.co_qualname] += 1
+            elif event == "c_call":
+                names[arg.__qualname__] += 1
+
+        sys.setprofile(profile)
+        try:
+            for head in heads:
+                receive(head)
+        finally:
+            sys.setprofile(None)
+        self.assertEqual(len(self.answers), HITS)
+        for number, answer in enumerate(self.answers):
+            body = b"%04d" % (number % 16) * 256
+            self.assertTrue(answer.startswith(HEAD + b"Age: "))
+            self.assertTrue(answer.endswith(b"\r\nX-Cache-Status: HIT\r\n\r\n" + body))
+        self.assertEqual(len(self.log_path.read_bytes().splitlines()), 2 * HITS)
+        python, c = counts["call"] / HITS, counts["c_call"] / HITS
+        shown = [f"{count / HITS:.2f} {name}" for name, count in names.most_common(60)]
+        told = f"{python:.2f} Python and {c:.2f} C calls a hit: " + ", ".join(shown)
+        self.assertLessEqual(python, PYTHON_CALLS + PART, told)
+        self.assertLessEqual(c, C_CALLS + PART, told)
