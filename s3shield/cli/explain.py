@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from s3shield.config import Config, ConfigErrors, LocationConfig, load
-from s3shield.policy import ANY, CachePolicy, TTLRow
+from s3shield.policy import ANY, CachePolicy, Request, TTLRow
 from s3shield.routing import BadTargetError, Route, decode_path, parse_target
 from s3shield.signing import SignMode
+
+from .live import ask
 
 __all__ = ["add_parser", "run"]
 
@@ -18,9 +20,11 @@ examples:
   s3shield explain s3shield.ini http://assets.example.com/films/intro.mp4
   s3shield explain s3shield.ini '/films/a%20b.mp4?versionId=1'
   s3shield explain --method HEAD s3shield.ini /films/intro.mp4
+  s3shield explain --live http://127.0.0.1:8080/films/intro.mp4
 
 URL is what a client asks for, percent-encoded; a path alone goes to the default server.
-Nothing is sent. Signatures and session tokens are shown as ***.
+Nothing is sent without --live, which asks the daemon at URL. Signatures and session tokens are
+shown as ***.
 
 exit status: 0, 1 when the configuration has mistakes or the request would be refused,
 2 for wrong usage
@@ -38,10 +42,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", help="the configuration file")
+    parser.add_argument(
+        "--live", action="store_true", help="ask the running daemon at URL what it does"
+    )
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="the configuration file; not with --live"
+    )
     parser.add_argument("url", metavar="URL", help="what a client asks for")
     parser.add_argument(
-        "--method", choices=["GET", "HEAD"], default="GET", help="its method (default: GET)"
+        "--method", choices=["GET", "HEAD"], help="its method (default: GET; with --live HEAD)"
     )
     parser.set_defaults(run=run)
 
@@ -56,6 +65,12 @@ def run(
     now: float,
 ) -> int:
     """Explain the request. now: epoch seconds, of the signature. Return the exit status."""
+    if args.live:
+        return ask(args.url, args.method or "HEAD", stdout=stdout, stderr=stderr)
+    if args.file is None:
+        print("s3shield explain: give FILE and URL, or --live and URL", file=stderr)
+        return 2
+    method: str = args.method or "GET"
     try:
         config = load(args.file, environ=environ)
     except ConfigErrors as why:
@@ -64,7 +79,9 @@ def run(
     table = config.routing()
     try:
         target = parse_target(args.url.encode("utf-8", "surrogateescape"))
-        route = table.find(target.host or b"", target.path, target.query)
+        raw = target.path if target.query is None else target.path + b"?" + target.query
+        asked = Request(method.encode("ascii"), raw, host=target.host or b"")
+        route = table.route(asked)
         path = b"" if route is None else decode_path(target.path)
     except BadTargetError as why:
         print(f"s3shield explain: answered 400: {why}", file=stderr)
@@ -73,7 +90,6 @@ def run(
         print("s3shield explain: answered 404: no location takes it", file=stderr)
         return 1
     location = config.locations[route.number]
-    method: str = args.method
     for name, value in _facts(config, location, route, path):
         print(f"{name:<{_WIDTH}} {value}", file=stdout)
     if method.encode("ascii") not in location.policy.methods:
