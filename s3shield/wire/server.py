@@ -103,7 +103,8 @@ class ServerChannel(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See `IProtocol`."""
-        if self._busy or data.find(_END) != len(data) - 4 or len(data) > LINE_LIMIT:
+        size = len(data)
+        if self._busy or data.find(_END) != size - 4 or size > LINE_LIMIT:
             self._more(data)
             return
         self._since = now = self._monotonic()
