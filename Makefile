@@ -18,7 +18,7 @@ DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
 .SECONDARY:
 
 demo: .venv/demo-installed
-	@.venv/bin/python -m demo $(if $(filter-out 0 no,$(KEEP)),--keep) $(DEMO)
+	@S3SHIELD_INSTALLED=1 .venv/bin/python -m demo $(if $(filter-out 0 no,$(KEEP)),--keep) $(DEMO)
 
 # Needs nginx and wrk; BENCH="--rounds 9" and so on are the program's options.
 bench: .venv/demo-installed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.metadata
 import os
 import signal
 import socket
@@ -83,11 +82,13 @@ def program(name: str) -> list[str]:
 
 
 def environment_for(**extra: str) -> dict[str, str]:
-    """Return our environment; where the product is not installed, the checkout's is run."""
+    """Return our environment, in which this checkout is what runs.
+
+    `make demo` sets S3SHIELD_INSTALLED, after installing: then it is what was installed. An
+    older copy, left in the environment by that, must never be what the tests test.
+    """
     environment = {**os.environ, **extra}
-    try:
-        importlib.metadata.version("s3shield")
-    except importlib.metadata.PackageNotFoundError:
+    if not os.environ.get("S3SHIELD_INSTALLED"):
         environment["PYTHONPATH"] = str(_CHECKOUT)
     return environment
 
