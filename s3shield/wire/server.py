@@ -103,8 +103,7 @@ class ServerChannel(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See `IProtocol`."""
-        size = len(data)
-        if self._busy or data.find(_END) != size - 4 or size > LINE_LIMIT:
+        if self._busy or data.find(_END) != (size := len(data)) - 4 or size > LINE_LIMIT:
             self._more(data)
             return
         self._since = now = self._monotonic()
