@@ -157,6 +157,7 @@ def start(kind: str, directory: Path, port: int = 0, *, detached: bool = False) 
     for a free one. detached: it outlives this process; else it ends with it, however
     this process ends. Raises ServerStartError.
     """
+    _go_direct()
     directory.mkdir(parents=True, exist_ok=True)
     reason = why_unavailable(kind, directory)
     if reason is not None:
@@ -183,6 +184,12 @@ def start(kind: str, directory: Path, port: int = 0, *, detached: bool = False) 
     return RunningServer(
         kind=kind, modes=KINDS[kind], log=log, process=process, **json.loads(ready)
     )
+
+
+def _go_direct() -> None:
+    """Keep an http_proxy of the user's out of what is said on loopback, here and in the server."""
+    hosts = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "", "127.0.0.1"]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, hosts))
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> bytes:
