@@ -1,0 +1,255 @@
+"""TLS on both sides: origins that are verified, listeners that have a certificate."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from twisted.internet import ssl
+from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol
+
+from tests.wire.certificates import Authority
+
+from .attack import FOR_LONG, Attack
+from .harness import Client, Got, Origin, OriginConnection, answer, reactor
+
+LARGE = os.urandom(2_000_000)
+
+
+class TlsOrigin(Origin):
+    """The scripted origin behind TLS."""
+
+    def __init__(self, options: Any) -> None:
+        super().__init__()
+        factory = Factory.forProtocol(lambda: OriginConnection(self))
+        factory.noisy = False
+        self.tls_port = reactor.listenSSL(0, factory, options, interface="127.0.0.1")
+        self.tls_number = self.tls_port.getHost().port
+
+
+class PlainAnswer(Protocol):
+    """A server that takes whatever comes for bad HTTP."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        self.transport.loseConnection()
+
+
+class OriginTlsTests(Attack):
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority()
+        self.ca_path = self.mktemp()
+        with open(self.ca_path, "wb") as file:
+            file.write(self.authority.pem)
+        self.ca = f"origin_ca = {os.path.abspath(self.ca_path)}"
+
+    def secure(self, *names: str, authority: Authority | None = None, **options: Any) -> TlsOrigin:
+        """Start an origin whose certificate is for `names`."""
+        origin = TlsOrigin((authority or self.authority).server(*names, **options))
+        self.addCleanup(origin.port.stopListening)
+        self.addCleanup(origin.tls_port.stopListening)
+        origin.answers["/a"] = answer(body=b"secret", headers=FOR_LONG)
+        origin.answers["/l"] = answer(body=LARGE, headers=FOR_LONG)
+        self.tls_origin = origin
+        return origin
+
+    def config_text(self, location: str, cache: str, more: str) -> str:
+        text = super().config_text(location, cache, more)
+        plain = f"origin = http://127.0.0.1:{self.origin.number}"
+        return text.replace(plain, f"origin = https://localhost:{self.tls_origin.tls_number}")
+
+    async def refused(self, options: str, *words: str) -> None:
+        """The client gets a 502 without a reason; the log line has all of `words`."""
+        seen = self.watch_log()
+        await self.shield(options)
+        got = await self.get("/a")
+        self.assertEqual(502, got.status)
+        self.assertNotIn(b"certificate", got.body)
+        self.assertEqual([], self.tls_origin.asked)
+        told = [text for text in seen if all(word in text for word in words)]
+        self.assertTrue(told, seen)
+
+    async def test_known_authority(self) -> None:
+        """origin_ca: the origin is asked, the connection is used again."""
+        origin = self.secure("localhost")
+        await self.shield(self.ca)
+        for target, body in (("/a", b"secret"), ("/l", LARGE), ("/a", b"secret"), ("/l", LARGE)):
+            got = await self.get(target)
+            self.assertEqual(200, got.status)
+            self.assertTrue(got.body == body)
+        self.assertEqual((["/a", "/l"], 1), (origin.targets(), origin.connections))
+
+    async def test_wrong_name(self) -> None:
+        """A good certificate of somebody else is refused; the log names both."""
+        self.secure("other.test")
+        await self.refused(self.ca, "other.test", "localhost")
+
+    async def test_a_name_is_no_address(self) -> None:
+        """A certificate for the address does not do for the name."""
+        self.secure("127.0.0.1")
+        await self.refused(self.ca, "127.0.0.1", "localhost", "certificate")
+
+    async def test_no_name(self) -> None:
+        """The common name counts for nothing."""
+        self.secure()
+        await self.refused(self.ca, "no name", "localhost")
+
+    async def test_unknown_authority(self) -> None:
+        """Neither the platform's nor the one in origin_ca."""
+        self.secure("localhost")
+        await self.refused("", "certificate", "authority")
+        await self.stop()
+        self.secure("localhost", authority=Authority("Another"))
+        await self.refused(self.ca, "certificate")
+
+    async def test_expired(self) -> None:
+        """The log says so."""
+        day = dt.timedelta(days=1)
+        self.secure("localhost", start=-3 * day, end=-day)
+        await self.refused(self.ca, "expired")
+
+    async def test_not_verified(self) -> None:
+        """origin_verify = off takes any certificate."""
+        self.secure("other.test", authority=Authority("Another"))
+        await self.shield("origin_verify = off")
+        self.assertEqual(b"secret", (await self.get("/a")).body)
+
+    async def test_plain_http_there(self) -> None:
+        """TLS to a port that speaks plain HTTP: 502, and the log guesses why."""
+        self.secure("localhost")
+        factory = Factory.forProtocol(PlainAnswer)
+        factory.noisy = False
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.tls_origin.tls_number = port.getHost().port
+        await self.refused(self.ca, "TLS", "plain http?")
+
+    async def test_stale_stands_in(self) -> None:
+        """A certificate that turned bad is an origin error: the stale body answers."""
+        origin = self.secure("localhost")
+        origin.answers["/a"] = answer(
+            body=b"old",
+            headers={"ETag": '"1"', "Cache-Control": "max-age=0", "Connection": "close"},
+        )
+        await self.shield(self.ca)
+        self.assertEqual("MISS", (await self.get("/a")).cache)
+        number = origin.tls_number
+        await origin.tls_port.stopListening()
+        factory = Factory.forProtocol(lambda: OriginConnection(origin))
+        factory.noisy = False
+        bad = self.authority.server("other.test")
+        port = reactor.listenSSL(number, factory, bad, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        got = await self.get("/a")
+        self.assertEqual(b"old", got.body)
+
+
+class ListenerTlsTests(Attack):
+    def certificate(self) -> str:
+        """Write a certificate and its key; return the options that name them."""
+        authority = Authority()
+        self.trust = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(authority.pem)])
+        options = authority.server("shield.test")
+        pem = serialization.Encoding.PEM
+        paths = []
+        for data in (
+            options.certificate.to_cryptography().public_bytes(pem) + authority.pem,
+            options.privateKey.to_cryptography_key().private_bytes(
+                pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        ):
+            path = os.path.abspath(self.mktemp())
+            with open(path, "wb") as file:
+                file.write(data)
+            os.chmod(path, 0o600)
+            paths.append(path)
+        return f"tls_certificate = {paths[0]}\ntls_certificate_key = {paths[1]}"
+
+    def config_text(self, location: str, cache: str, more: str) -> str:
+        # Fixed ports: the plain one is the first to be bound then.
+        plain, self.tls_port = free_ports()
+        text = super().config_text(location, cache, more.format(port=self.tls_port))
+        return text.replace("listen = 127.0.0.1:0", f"listen = 127.0.0.1:{plain}")
+
+    async def secure(self) -> None:
+        """Serve without TLS on `port`, with TLS on `tls_port`."""
+        more = "[server:s]\nserver_name = shield.test\nlisten = 127.0.0.1:{port} tls\n"
+        await self.shield(more=more + self.certificate())
+
+    async def connect_tls(self) -> Client:
+        """Return a client that has verified the certificate."""
+        options = ssl.optionsForClientTLS("shield.test", trustRoot=self.trust)
+        client = await connectProtocol(
+            SSL4ClientEndpoint(reactor, "127.0.0.1", self.tls_port, options), Client()
+        )
+        self.addCleanup(self._hang_up, client)
+        return client
+
+    async def get_tls(self, target: str, extra: str = "") -> Got:
+        """One request on a connection of its own."""
+        client = await self.connect_tls()
+        client.send(
+            f"GET {target} HTTP/1.1\r\nHost: shield.test\r\n{extra}Connection: close\r\n\r\n".encode()
+        )
+        return await client.take()
+
+    async def test_serves(self) -> None:
+        """MISS and HIT, small and large, a range, and what is no TLS is refused."""
+        self.origin.answers["/a"] = answer(body=b"abc", headers=FOR_LONG)
+        self.origin.answers["/l"] = answer(body=LARGE, headers=FOR_LONG)
+        await self.secure()
+        for status in ("MISS", "HIT"):
+            small, large = await self.get_tls("/a"), await self.get_tls("/l")
+            self.assertEqual((b"abc", status), (small.body, small.cache))
+            self.assertEqual(status, large.cache)
+            self.assertTrue(large.body == LARGE)
+        part = await self.get_tls("/l", "Range: bytes=1000000-1000009\r\n")
+        self.assertEqual((206, LARGE[1_000_000:1_000_010]), (part.status, part.body))
+        self.assertEqual("HIT", (await self.get("/a", host="shield.test")).cache)
+        plain, self.port = self.port, self.tls_port
+        client = await self.connect()
+        client.send(b"GET /a HTTP/1.1\r\nHost: shield.test\r\n\r\n")
+        while await client.more():
+            pass
+        self.assertNotIn(b"200 OK", client.buffer)
+        self.port = plain
+
+    async def test_slow_client(self) -> None:
+        """Backpressure holds through TLS: nothing is lost, and others are served."""
+        large = LARGE * 10
+        self.origin.answers["/l"] = answer(body=large, headers=FOR_LONG)
+        self.origin.answers["/a"] = answer(body=b"abc", headers=FOR_LONG)
+        await self.secure()
+        slow = await self.connect_tls()
+        slow.transport.pauseProducing()
+        slow.send(b"GET /l HTTP/1.1\r\nHost: shield.test\r\n\r\n")
+        self.assertEqual(b"abc", (await self.get_tls("/a")).body)
+        self.assertTrue((await self.get_tls("/l")).body == large)
+        slow.transport.resumeProducing()
+        self.assertTrue((await slow.take()).body == large)
+
+    async def test_cut(self) -> None:
+        """A body that breaks off is cut through TLS too, without an end that looks right."""
+
+        def broken(connection: Any, asked: Any) -> None:
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n" + LARGE[:400_000])
+            connection.transport.unregisterProducer()
+            connection.transport.loseConnection()
+
+        self.origin.answers["/l"] = broken
+        await self.secure()
+        got = await self.get_tls("/l")
+        self.assertFalse(got.whole)
+
+
+def free_ports() -> tuple[int, int]:
+    """Return two ports that were free a moment ago."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
