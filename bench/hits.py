@@ -7,8 +7,10 @@ them. Needs nginx and wrk. Prints medians and their ratio.
 from __future__ import annotations
 
 import argparse
+import atexit
 import http.client
 import json
+import os
 import random
 import shutil
 import statistics
@@ -22,7 +24,7 @@ if __package__ in (None, ""):  # run as a file, not as a module
 
 from bench.rig import ROOT, Group, need, nginx, s3shield, stop_all
 
-STATE: Final = ROOT / ".bench" / "hits"
+STATE: Final = ROOT / ".bench" / f"hits-{os.getpid()}"
 SCRIPT: Final = ROOT / "bench" / "zipf.lua"
 SAMPLED: Final = 200
 
@@ -81,7 +83,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="plain: a write per request, as nginx does unless told; buffered: in batches, as "
         "s3shield does (%(default)s)",
     )
-    parser.add_argument("--keep", action="store_true", help=f"keep {STATE.relative_to(ROOT)}")
+    parser.add_argument("--keep", action="store_true", help="keep its files, in .bench")
     return parser.parse_args(arguments)
 
 
@@ -147,7 +149,9 @@ def main(arguments: list[str]) -> None:
     """Measure and print."""
     options = parse(arguments)
     need("nginx", "wrk")
-    shutil.rmtree(STATE, ignore_errors=True)
+    if not options.keep:
+        atexit.register(shutil.rmtree, STATE, ignore_errors=True)
+        atexit.register(stop_all)
     make_objects(STATE / "files", options.objects, options.size)
     origin = nginx("origin", STATE / "origin", ORIGIN.format(root=STATE / "files"))
     log_options = " buffer=64k flush=1s" if options.nginx_log == "buffered" else ""
@@ -183,8 +187,6 @@ def main(arguments: list[str]) -> None:
     print(f"\nratio to nginx (medians of {options.rounds}): {rates[1] / rates[0]:.2f}")
     print(f"nginx's access log: {options.nginx_log}; one worker each; wrk on the same machine")
     stop_all()
-    if not options.keep:
-        shutil.rmtree(STATE)
 
 
 if __name__ == "__main__":

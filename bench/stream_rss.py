@@ -8,6 +8,8 @@ of the largest process and leaves with status 1 when it is over the limit. Linux
 from __future__ import annotations
 
 import argparse
+import atexit
+import os
 import shutil
 import socket
 import sys
@@ -21,7 +23,7 @@ if __package__ in (None, ""):  # run as a file, not as a module
 
 from bench.rig import ROOT, Group, s3shield, stop_all
 
-STATE: Final = ROOT / ".bench" / "stream"
+STATE: Final = ROOT / ".bench" / f"stream-{os.getpid()}"
 BLOCK: Final = 1 << 20
 PATTERN: Final = bytes(range(256)) * (BLOCK // 256)
 
@@ -125,7 +127,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--limit", type=float, default=120.0, help="MiB (%(default)s)")
     options = parser.parse_args(arguments)
     size = int(options.gib * 1024) * BLOCK
-    shutil.rmtree(STATE, ignore_errors=True)
+    atexit.register(shutil.rmtree, STATE, ignore_errors=True)
+    atexit.register(stop_all)
     STATE.mkdir(parents=True)
     if shutil.disk_usage(STATE).free < size * 1.2:
         sys.exit(f"{STATE} has no room for {options.gib} GiB")
@@ -150,7 +153,6 @@ def main(arguments: list[str]) -> int:
     print(f"read from the cache in {took:.1f} s ({size / took / 1e9:.1f} GB/s); ", end="")
     print(f"peak RSS with it: {last:.0f} MiB (mapped pages of the file count while mapped)")
     stop_all()
-    shutil.rmtree(STATE)
     return 0 if after <= options.limit else 1
 
 
