@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "Site", "Tree"]
 
-_MEMO: Final = 65536
+_MEMO: Final = 32768
 """Routes remembered; routing is a pure function of host and target."""
+_MEMO_TARGET: Final = 512
+"""Bytes of a target that is remembered: a route is four times as long, and clients make them."""
 
 
 class Site:
@@ -78,6 +80,8 @@ class Site:
             self._refuse(request, downstream, 404)
             return None
         if not self.table.by_target(route.number):
+            return route
+        if len(request.target) > _MEMO_TARGET:
             return route
         if len(self._memo) >= _MEMO:
             self._memo.clear()

@@ -26,7 +26,8 @@ class Place:
     pattern, server: of the configuration; server None: every server. origin: str, the
     bucket's name or the plain origin's URL, the first part of the cache key. bucket:
     whether it is a bucket (keys are decoded) or a plain origin (targets are passed on).
-    cache_key: `proxy_cache_key`, what stands in the cache key after the origin.
+    cache_key: `proxy_cache_key`, what stands in the cache key after the origin and a `=`,
+    which keeps it apart from the keys of other locations: those go on with a path.
     """
 
     pattern: Pattern
@@ -107,7 +108,7 @@ class RoutingTable:
             route = self.find(host, target.path, target.query)
         if route is None or (template := self._places[route.number].cache_key) is None:
             return route
-        key_text = self._origins[route.number] + template.value(request)
+        key_text = b"%b=%b" % (self._origins[route.number], template.value(request))
         digest = hashlib.blake2b(key_text, digest_size=16).digest()
         return attrs.evolve(route, key_text=key_text, digest=digest)
 
@@ -191,6 +192,7 @@ class RoutingTable:
                 continue
             if place.cache_key is not None:
                 raw = place.cache_key.value(Request(b"GET", raw, {b"host": host}, host=host))
+                raw = b"=" + raw
             else:
                 done = rewrite(start, place.rewrites)
                 if place.bucket or done.changed:

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.policy import Request
-from s3shield.routing import BadTargetError, Pattern, Place, QueryPolicy, Rewrite, RoutingTable
+from s3shield.routing import (
+    BadTargetError,
+    Pattern,
+    Place,
+    QueryPolicy,
+    Rewrite,
+    RoutingTable,
+    Template,
+)
 
 
 def place(pattern="/", *, bucket=True, server=None, rewrites=(), query=None, origin=None):
@@ -153,3 +161,18 @@ class Choice(SynchronousTestCase):
         for target in (b"/%", b"/%00", b"nonsense", b"/a\x7f"):
             with self.assertRaises(BadTargetError, msg=target):
                 route(target)
+
+
+class OwnKeys(SynchronousTestCase):
+    def test_never_another_locations(self):
+        """Whatever a `proxy_cache_key` makes of a request is no key of another location."""
+        mine = Place(
+            pattern=Pattern.parse("/own"),
+            server=None,
+            origin="media",
+            bucket=True,
+            cache_key=Template.parse("$arg_x"),
+        )
+        own = route(b"/own?x=/secret|", place(), mine)
+        self.assertEqual(own.key_text, b"media|=/secret|")
+        self.assertNotEqual(own.digest, route(b"/secret", place(), mine).digest)
