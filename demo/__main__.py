@@ -122,8 +122,8 @@ def tour(kind: str, mode: str, options: argparse.Namespace) -> str:
     port = write_ini(directory, server, mode, BUCKET, options.workers)
     secret = None if mode.startswith("v4") else server.secret_key
     daemon = Daemon(directory, port, secret)
-    daemon.start()
     _running.append(daemon)
+    daemon.start()
     source = "a scoped signing key, not the secret" if secret is None else "the secret"
     say(f"\n{shlex.join(daemon.command)}")
     say(f"listens on http://127.0.0.1:{port} and signs with {source}\n")

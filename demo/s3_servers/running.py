@@ -175,7 +175,11 @@ def start(kind: str, directory: Path, port: int = 0, *, detached: bool = False) 
             stderr=errors,
             start_new_session=True,
         )
-    ready = _first_line(process)
+    try:
+        ready = _first_line(process)
+    except BaseException:
+        process.kill()  # interrupted: nobody else knows of it yet
+        raise
     if not ready:
         process.kill()
         status = process.wait()
