@@ -28,6 +28,8 @@ __all__ = ["ROOT", "Group", "free_port", "need", "nginx", "s3shield", "start", "
 
 _READY_TIMEOUT: Final = 30.0
 _groups: list[Group] = []
+# `timeout` and the like end us with SIGTERM; what is registered with atexit must still run.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 NGINX: Final = """\
 {user}
