@@ -154,7 +154,8 @@ class Story:
             self.progress()
             self.disk()
             self.check()
-            if self.state() == before and not self.soon:
+            reads = self.writer is not None and self.writer.file.reads
+            if self.state() == before and not self.soon and not reads:
                 return
         raise AssertionError("it never comes to rest")
 
