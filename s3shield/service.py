@@ -131,8 +131,11 @@ class Serving:
         return Deferred.fromCoroutine(self._stop(timeout))
 
     def flights(self) -> int:
-        """Return how many origin requests are under way for keys that others may join."""
-        return sum(len(zone.flights) for zone in self._zones.values())
+        """Return how many origin requests are under way that others may join."""
+        return sum(
+            len(zone.flights) + sum(len(sparse.gaps) for sparse in zone.sparse.values())
+            for zone in self._zones.values()
+        )
 
     async def _stop(self, seconds: float) -> None:
         for port in self._ports:
@@ -144,6 +147,8 @@ class Serving:
             limit.cancel()
         for pool in self._pools.values():
             await pool.close()
+        for zone in self._zones.values():
+            await zone.settled()
         self._close()
 
     def _cut(self) -> None:

@@ -143,7 +143,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "proxy_cache_background_update": Spec(parse_flag, _POLICY.background_update),
     "proxy_cache_revalidate": Spec(parse_flag, _POLICY.revalidate),
     "proxy_cache_heuristic": Spec(parse_flag, _POLICY.heuristic),
-    "proxy_cache_max_range_offset": Spec(read.limit, 16 << 20),
+    "proxy_cache_max_range_offset": Spec(read.limit, _POLICY.max_range_offset),
     "proxy_ignore_headers": Spec(read.ignored_headers, _POLICY.ignore_headers, empty=True),
     "proxy_hide_header": Spec(read.header_names, _POLICY.hide_headers, empty=True),
     "add_header": Spec(read.header, (), many=True, empty=True),

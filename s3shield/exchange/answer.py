@@ -17,6 +17,7 @@ from s3shield.policy import (
     Request,
     StoredResponse,
     conditional,
+    multipart,
     not_modified_head,
     partial_head,
     select_ranges,
@@ -35,25 +36,48 @@ class Representation:
     """What is there to answer with.
 
     meta: validators and status. head: wire head, without Age and X-Cache-Status. size:
-    body size in bytes, None while it is not known.
+    body size in bytes, None while it is not known. seekable: whether its bytes can be
+    had in any order; if not, several ranges are answered with the whole.
     """
 
     meta: StoredResponse
     head: bytes
     size: int | None
+    seekable: bool = True
+
+
+Part = tuple[bytes, int, int]
+"""(what goes before, start, end): one range of several."""
 
 
 @attrs.frozen
 class Answer:
     """One response: status, wire head, and which bytes `[start, end)` of the body.
 
-    end None: to the end, wherever that is.
+    end None: to the end, wherever that is. lead: what goes before these bytes. rest:
+    further (lead, start, end), in order. tail: what goes after the last.
     """
 
     status: int
     head: bytes
     start: int = 0
     end: int | None = 0
+    lead: bytes = b""
+    rest: tuple[Part, ...] = ()
+    tail: bytes = b""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes to send in all, None when not known."""
+        if self.end is None:
+            return None
+        total = len(self.lead) + self.end - self.start + len(self.tail)
+        return total + sum([len(lead) + end - start for lead, start, end in self.rest])
+
+    def spans(self, size: int) -> list[tuple[int, int]]:
+        """Return the half-open ranges of a body of `size` bytes that it needs."""
+        first = (self.start, size if self.end is None else self.end)
+        return [first, *[(start, end) for _, start, end in self.rest]]
 
 
 @attrs.frozen
@@ -80,7 +104,12 @@ def answer(request: Request, what: Representation, policy: CachePolicy) -> Answe
     ranges = select_ranges(request, what.meta, what.size, policy)
     if ranges is UNSATISFIABLE:
         return Refused(416, ((b"Content-Range", b"bytes */%d" % what.size),))
-    if ranges is None or len(ranges) > 1:
-        return whole  # several ranges: the whole, as RFC 9110 14.2 allows
+    if ranges is None or (len(ranges) > 1 and not what.seekable):
+        return whole  # for several ranges RFC 9110 14.2 allows it
     start, stop = ranges[0]
+    if len(ranges) > 1:
+        several = multipart(what.head, ranges, what.size)
+        lead, *leads = several.parts
+        rest = tuple((more, *span) for more, span in zip(leads, ranges[1:], strict=True))
+        return Answer(206, several.head, start, stop, lead, rest, several.tail)
     return Answer(206, partial_head(what.head, start, stop, what.size), start, stop)

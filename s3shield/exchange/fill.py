@@ -30,7 +30,7 @@ from twisted.internet.defer import Deferred
 from .reading import Piece, Reader, SourceState, read_file
 
 if TYPE_CHECKING:
-    from s3shield.store import BodyFile, BodyWriter
+    from s3shield.store import BodyFile, BodyWriter, GapWriter
 
 __all__ = ["BACKLOG", "WINDOW", "Fill"]
 
@@ -49,12 +49,13 @@ class Tap(Protocol):
 
 
 class Fill:
-    """One arriving body. A `Source` for its readers.
+    """One arriving body, or a part of one. A `Source` for its readers.
 
-    tap: what to pause. length: bytes to come, None when not known. inline_limit: bytes
+    tap: what to pause. start: offset of the first byte to come. stop: offset at which
+    it ends, None when not known. inline_limit: bytes
     up to which a kept body stays in memory.
     new_body: Callable that opens a body file, or None when the body is not kept.
-    arrived: bytes that came; received: those that readers may have.
+    arrived: offset up to which bytes came; received: up to which readers may have them.
     abandoned: called when the last reader has left a body that is still arriving.
     """
 
@@ -63,7 +64,6 @@ class Fill:
         "_file",
         "_inline_limit",
         "_kept",
-        "_length",
         "_new_body",
         "_paused",
         "_tap",
@@ -71,7 +71,9 @@ class Fill:
         "arrived",
         "readers",
         "received",
+        "start",
         "state",
+        "stop",
         "writer",
     )
 
@@ -79,17 +81,18 @@ class Fill:
         self,
         tap: Tap,
         *,
-        length: int | None,
+        stop: int | None,
         inline_limit: int,
-        new_body: Callable[[], BodyWriter] | None,
+        new_body: Callable[[], BodyWriter | GapWriter] | None,
         abandoned: Callable[[], None],
+        start: int = 0,
     ) -> None:
-        self.received = 0
+        self.start = self.received = start
         self.state = SourceState.ARRIVING
         self.readers: list[Reader] = []
-        self.writer: BodyWriter | None = None
-        self.arrived = 0
-        self._length = length
+        self.writer: BodyWriter | GapWriter | None = None
+        self.arrived = start
+        self.stop = stop
         self._tap = tap
         self._inline_limit = inline_limit
         self._new_body = new_body
@@ -135,7 +138,7 @@ class Fill:
                 self.writer.write(data)
             elif self.arrived > self._inline_limit:
                 self._spill()
-            if self.arrived == self._length and self.writer is not None:
+            if self.arrived == self.stop and self.writer is not None:
                 return
         self.received = self.arrived
         lagging = False
@@ -158,6 +161,12 @@ class Fill:
         """The rest will not come: readers get what is there, then their connection is cut."""
         self.state = SourceState.BROKEN
         self._wake()
+
+    def retap(self, tap: Tap) -> None:
+        """The bytes go on coming from another call."""
+        self._tap = tap
+        if self._paused:
+            tap.pause()
 
     def join(self, reader: Reader) -> None:
         """`reader` follows from its own position on."""

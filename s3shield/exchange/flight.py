@@ -35,13 +35,14 @@ from s3shield.policy import (
     stored_head,
     variant_key,
 )
+from s3shield.store import BodyWriter
 
 from .answer import Representation
 from .fill import Fill
 from .purging import Watch
 from .refresh import refresh
 from .transaction import Transaction
-from .verdict import judge
+from .verdict import failing, judge
 from .zone import Place
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Flight"]
 
-_FAILINGS: Final = frozenset({403, 404, 429})  # those below 500 in `proxy_cache_use_stale`
+_NOTHING: Final[Fields] = ()
 _SECOND: Final = 1  # attempt number of the flight that a waiter leads after the first failed
 
 
@@ -100,6 +101,7 @@ class Flight:
         self._withheld: frozenset[bytes] = frozenset()
         self._over = False
         self.since = self._response_time = 0.0
+        self._largest, self._extra = location.largest, _NOTHING
 
     # What the location calls
 
@@ -113,10 +115,11 @@ class Flight:
             transaction.watch(partial(self._left, transaction))
         if self._over:
             return
-        extra: Fields = ()
+        extra = self._extra
         if self._entry is not None and location.policy.revalidate:
-            extra = revalidation_fields(self._entry)
-            self._asked = self._entry if extra else None
+            conditions = revalidation_fields(self._entry)
+            self._asked = self._entry if conditions else None
+            extra = (*conditions, *extra)
         self._call = location.ask(b"GET", self._request, self._route, extra, self)
 
     def join(self, transaction: Transaction) -> bool:
@@ -148,19 +151,17 @@ class Flight:
         self._head = self.watch.see(head)
         for transaction in self._waiting:
             transaction.origin_status = head.status
-        entry = self._entry
         if head.status == 304 and self._asked is not None:
             return  # answered at its end, so that the connection is free again
         if head.status == 304:
             self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
             return
-        if entry is not None and (head.status in _FAILINGS or head.status >= 500):
-            failure = OriginFailure(FailureKind.STATUS, f"status {head.status}", head.status)
-            if isinstance(on_origin_error(self._request, entry, failure, now, policy), ServeStale):
-                self.origin_failed(failure)
-                return
+        failure = failing(self._request, self._entry, head, now, policy)
+        if failure is not None:
+            self.origin_failed(failure)
+            return
         self._length = length
-        verdict = judge(self._request, head, length, (self.since, now), policy, location.largest)
+        verdict = judge(self._request, head, length, (self.since, now), policy, self._largest)
         reason = self._refusal or verdict.reason
         if reason is not None:
             self._go_unstored(reason, personal=self._refusal is not None or verdict.personal)
@@ -170,7 +171,10 @@ class Flight:
             self._part_with_other_variants()
         # What goes out now keeps an Age of the origin's (RFC 9111 section 5.1).
         sent = stored_head(head, policy, length=length, now=now, keep_age=True)
-        self._what = Representation(verdict.meta, sent, length)
+        self._what = Representation(verdict.meta, sent, length, seekable=reason is None)
+        self._take_body(length)
+
+    def _take_body(self, length: int | None) -> None:
         if length is not None and length <= self._zone.inline_limit:
             self._chunks = []
         else:
@@ -182,7 +186,7 @@ class Flight:
             self._chunks.append(data)
         elif self._fill is not None:
             self._fill.data(data)
-            if self._meta is not None and self._fill.arrived > self._location.largest:
+            if self._meta is not None and self._fill.arrived > self._largest:
                 self._meta = None
                 self._note(NoStoreReason.TOO_LARGE)
                 self._fill.keep_no_longer()
@@ -202,10 +206,10 @@ class Flight:
 
     def origin_failed(self, failure: OriginFailure) -> None:
         """No response, or not the whole of it."""
+        location = self._location
         if self._over:
             return
         self._close()
-        location = self._location
         if self._fill is not None:
             location.trouble(self._route, failure)
             self._note(NoStoreReason.TRUNCATED)
@@ -247,7 +251,7 @@ class Flight:
             body = fill.in_memory
             if body is not None:
                 self._zone.keep(self._place(), self._meta, head, body)
-            elif fill.writer is not None:
+            elif isinstance(fill.writer, BodyWriter):
                 # Until the index names the file, newcomers are served from here.
                 stored = self._zone.keep_file(self._place(), self._meta, head, fill.writer)
                 stored.addCallback(lambda _entry: self._landed(fill))
@@ -265,13 +269,8 @@ class Flight:
 
     def _head_to_keep(self, length: int) -> bytes:
         assert self._head is not None
-        return stored_head(
-            self._head,
-            self._location.policy,
-            length=length,
-            now=self._response_time,
-            withheld=self._withheld,
-        )
+        policy, now = self._location.policy, self._response_time
+        return stored_head(self._head, policy, length=length, now=now, withheld=self._withheld)
 
     def _end_not_modified(self) -> None:
         self._close()
@@ -292,7 +291,7 @@ class Flight:
         if not waiting:
             return
         self._location.launch(
-            Flight(
+            type(self)(
                 self._location,
                 waiting[0].request,
                 waiting[0].route,
@@ -307,7 +306,7 @@ class Flight:
         assert self._call is not None
         self._fill = Fill(
             self._call,
-            length=self._length,
+            stop=self._length,
             inline_limit=self._zone.inline_limit,
             new_body=None
             if self._meta is None

@@ -39,11 +39,14 @@ from .answer import SELECTIVE, Representation
 from .asking import BucketAnswer
 from .flight import Flight
 from .heads import HeadRelay, as_get
+from .matching import wanted
 from .origin_request import OriginRequests
 from .purging import PurgeMethod
+from .range_flight import RangeFlight
 from .reading import StoredSource
 from .relay import Relay
 from .rules import PLAIN, Rules, Uses
+from .sparse import give_sparse
 from .transaction import Surroundings, Transaction
 from .zone import VARIANTS, Zone
 
@@ -183,7 +186,7 @@ class Location:
                 status = CacheStatus.UPDATING if refreshing else CacheStatus.STALE
                 self.give_entry(transaction, entry, status)
                 if refresh and not refreshing:
-                    self.launch(Flight(self, as_get(request), route, entry, [], joinable=True))
+                    self.launch(RangeFlight(self, as_get(request), route, entry, [], joinable=True))
             case Revalidate() | Fetch():
                 if (
                     entry is not None
@@ -264,10 +267,26 @@ class Location:
             HeadRelay(self, transaction).begin()
             return
         self.launch(
-            Flight(
+            RangeFlight(
                 self, transaction.request, transaction.route, None, [transaction], joinable=False
             )
         )
+
+    def fetch_anew(self, transaction: Transaction) -> None:
+        """Fetch for a client whom the cache could not serve after all."""
+        transaction.cached = False
+        transaction.held = transaction.age = None
+        self._fetch(transaction, None)
+
+    def pass_on(self, transaction: Transaction, reason: NoStoreReason) -> None:
+        """Let the client have the origin's own answer to its Range, stored nowhere."""
+        transaction.collapsed = None
+        if transaction.cache_status is not CacheStatus.BYPASS:
+            transaction.cache_status = CacheStatus.MISS
+        if self._wants_part(transaction.request):
+            self._relay(transaction, reason)
+        else:
+            self.fetch_alone(transaction)
 
     def takes(self, method: bytes) -> bool:
         """Tell whether requests with this method are not refused."""
@@ -290,8 +309,11 @@ class Location:
     def give_entry(self, transaction: Transaction, entry: Entry, status: CacheStatus) -> None:
         """Answer from a stored entry."""
         transaction.cache_status = status
-        transaction.cached = True
         transaction.age = max(0, int(self.around.clock() - entry.born))
+        if entry.blob is not None and not entry.complete:
+            give_sparse(self, transaction, entry)
+            return
+        transaction.cached = True
         plan = transaction.settle(Representation(entry, entry.head, entry.size))
         if plan is None:
             return
@@ -301,9 +323,7 @@ class Location:
 
         def give_file(file: BodyFile | None) -> None:
             if file is None:  # gone, or it cannot be opened: fetch it again
-                transaction.cached = False
-                transaction.age = None
-                self._fetch(transaction, None)
+                self.fetch_anew(transaction)
                 return
             transaction.stream(plan, StoredSource(file, entry.size)).advance()
 
@@ -314,6 +334,9 @@ class Location:
             self.zone.store.open_body_later(entry).addCallback(give_file)
 
     # Misses
+
+    def _wants_part(self, request: Request) -> bool:
+        return wanted(request, self.zone.store.block_shift, self.policy.max_ranges) is not None
 
     def _relay(self, transaction: Transaction, reason: NoStoreReason) -> None:
         transaction.reason = reason
@@ -328,11 +351,11 @@ class Location:
             transaction.reason = NoStoreReason.HEAD_ONLY
             HeadRelay(self, transaction).begin()
             return
-        wanted = request.headers.get(b"range")
+        value = request.headers.get(b"range")
         limit = self.policy.max_range_offset
-        if wanted is not None and limit is not None and entry is None:
+        if value is not None and limit is not None and entry is None:
             # Of a body without end: a suffix is far off, as nginx sees it.
-            ranges = parse_range(wanted, _NO_END, self.policy.max_ranges)
+            ranges = parse_range(value, _NO_END, self.policy.max_ranges)
             if isinstance(ranges, list) and min(ranges)[0] >= limit:
                 self._relay(transaction, NoStoreReason.RANGE_OFFSET)
                 return
@@ -340,8 +363,12 @@ class Location:
         if uses is not None and entry is None and uses.count(route.digest) < self.policy.min_uses:
             transaction.refusal = transaction.refusal or NoStoreReason.MIN_USES
         zone, rules, now = self.zone, self._rules, self.around.clock()
+        unstored = zone.is_unstored(route, now)
+        if (unstored or transaction.refusal is not None) and self._wants_part(request):
+            self._relay(transaction, transaction.refusal or NoStoreReason.PARTIAL_CONTENT)
+            return
         if transaction.refusal is not None or not rules.lock:
-            self.launch(Flight(self, request, route, entry, [transaction], joinable=False))
+            self.launch(RangeFlight(self, request, route, entry, [transaction], joinable=False))
             return
         flight = zone.flight(route)
         if flight is not None and flight.joinable:
@@ -349,8 +376,8 @@ class Location:
                 flight = None  # one more may try, and is the one to join from now on
             elif self._join(flight, transaction):
                 return
-        joinable = flight is None and not zone.is_unstored(route, now)
-        self.launch(Flight(self, request, route, entry, [transaction], joinable=joinable))
+        joinable = flight is None and not unstored
+        self.launch(RangeFlight(self, request, route, entry, [transaction], joinable=joinable))
 
     def _join(self, flight: Flight, transaction: Transaction) -> bool:
         missed, transaction.cache_status = transaction.cache_status, CacheStatus.HIT

@@ -8,7 +8,7 @@ HTTP, no cache: offsets, bytes and backpressure only.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
@@ -17,6 +17,8 @@ from zope.interface import implementer
 
 if TYPE_CHECKING:
     from s3shield.wire import Downstream
+
+    from .answer import Part
 
 __all__ = ["CHUNK", "Piece", "Reader", "Source", "SourceState", "StoredSource", "read_file"]
 
@@ -97,8 +99,8 @@ class StoredSource:
         self._file.close()
 
 
-Done = Callable[[int, bool], None]
-"""Called once with (bytes written, whether all of them): for the log."""
+Done = Callable[[int, list[tuple[int, int]]], None]
+"""Called once with (bytes written, ranges of the body that were sent): for the log."""
 
 
 @implementer(IPushProducer)
@@ -106,7 +108,8 @@ class Reader:
     """Copies `[position, end)` of a source to a downstream, as fast as that takes it.
 
     end: int, or None for "all there will be". call_soon: Callable that runs its
-    argument in a later turn of the event loop. done: see `Done`.
+    argument in a later turn of the event loop. done: see `Done`. rest, tail: further
+    ranges, each with what goes before it, and what goes after the last.
     """
 
     __slots__ = (
@@ -115,8 +118,12 @@ class Reader:
         "_downstream",
         "_paused",
         "_reading",
+        "_rest",
         "_scheduled",
+        "_spans",
         "_start",
+        "_tail",
+        "_texts",
         "end",
         "finished",
         "position",
@@ -131,6 +138,8 @@ class Reader:
         end: int | None,
         call_soon: Callable[[Callable[[], None]], object],
         done: Done,
+        rest: Sequence[Part] = (),
+        tail: bytes = b"",
     ) -> None:
         self.source = source
         self.position = self._start = start
@@ -142,6 +151,10 @@ class Reader:
         self._paused = False
         self._reading = False
         self._scheduled = False
+        self._rest = list(reversed(rest))
+        self._tail = tail
+        self._texts = 0  # bytes written that are not the body's
+        self._spans: list[tuple[int, int]] = []
 
     # What the source calls
 
@@ -155,14 +168,16 @@ class Reader:
             self._write(data)
         else:
             self._write(memoryview(data)[skip:take])
-        if self.end is not None and self.position >= self.end and not self.finished:
+        if self.finished or self.end is None or self.position < self.end:
+            return
+        if not self._go_on():
             self._finish()
 
     def advance(self) -> None:
         """Copy as much as source and client allow."""
         written = 0
         while not self._paused and not self._reading and not self.finished:
-            if self.end is not None and self.position >= self.end:
+            if self.end is not None and self.position >= self.end and not self._go_on():
                 self._finish()
                 return
             available = self.source.received - self.position
@@ -191,7 +206,7 @@ class Reader:
     def cut(self) -> None:
         """What was promised cannot be had: never end a short body as if it were whole."""
         if not self.finished:
-            self._leave(whole=False)
+            self._leave()
             self._downstream.abort()
 
     # What the transport calls
@@ -210,7 +225,7 @@ class Reader:
     def stopProducing(self) -> None:
         """The client is gone."""
         if not self.finished:
-            self._leave(whole=False)
+            self._leave()
 
     # Inside
 
@@ -246,11 +261,31 @@ class Reader:
         self._reading = False
         self.cut()
 
+    def say(self, text: bytes) -> None:
+        """Write what is not the body's."""
+        self._texts += len(text)
+        self._downstream.write(text)
+
+    def _go_on(self) -> bool:
+        """Begin with the next range; False when there is none."""
+        if not self._rest:
+            return False
+        self._spans.append((self._start, self.position))
+        lead, self.position, self.end = self._rest.pop()
+        self._start = self.position
+        self.say(lead)
+        # Not from inside `offer`, where there may be more of the chunk at hand.
+        self._later()
+        return True
+
     def _finish(self) -> None:
-        self._leave(whole=True)
+        if self._tail:
+            self.say(self._tail)
+        self._leave()
         self._downstream.finish()
 
-    def _leave(self, *, whole: bool) -> None:
+    def _leave(self) -> None:
         self.finished = True
         self.source.left(self)
-        self._done(self.position - self._start, whole)
+        self._spans.append((self._start, self.position))
+        self._done(self._texts + sum([end - start for start, end in self._spans]), self._spans)

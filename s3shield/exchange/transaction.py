@@ -75,6 +75,8 @@ class Transaction:
     another's fetch, or None. refusal: why its answer is not stored whatever it is, or None.
     timer: ends its wait for another's fetch. age: seconds to say in Age, or
     None. origin_status, origin_started: what was asked of the origin, for the log.
+    cached: all bytes come from the cache; held: tells how many of some ranges do.
+    restarted: it was begun anew once because the representation had changed.
     """
 
     __slots__ = (
@@ -87,11 +89,13 @@ class Transaction:
         "collapsed",
         "downstream",
         "fresh_until",
+        "held",
         "origin_started",
         "origin_status",
         "reason",
         "refusal",
         "request",
+        "restarted",
         "route",
         "timer",
     )
@@ -119,6 +123,8 @@ class Transaction:
         self.refusal: NoStoreReason | None = None
         self.fresh_until: float | None = None
         self.timer: Timer | None = None
+        self.held: Callable[[list[tuple[int, int]]], int] | None = None
+        self.restarted = False
         self._around = around
         self._location = location
         self._policy = policy
@@ -139,6 +145,9 @@ class Transaction:
     def reply(self, plan: Answer, body: bytes) -> None:
         """Answer in one write; `body` is the whole body that `plan` was made for."""
         piece = body if plan.end is None else body[plan.start : plan.end]
+        if plan.rest:
+            more = [lead + body[start:end] for lead, start, end in plan.rest]
+            piece = b"".join((plan.lead, piece, *more, plan.tail))
         self.downstream.reply(plan.head + self.tail(), piece)
         self.log(plan.status, len(piece))
 
@@ -147,16 +156,24 @@ class Transaction:
 
         The caller lets the reader begin: `Reader.advance`.
         """
+
+        def done(written: int, spans: list[tuple[int, int]]) -> None:
+            held = self.held
+            self.log(plan.status, written, None if held is None else held(spans))
+
         reader = Reader(
             source,
             self.downstream,
             plan.start,
             plan.end,
             self._around.call_soon,
-            lambda written, _whole: self.log(plan.status, written),
+            done,
+            plan.rest,
+            plan.tail,
         )
-        length = None if plan.end is None else plan.end - plan.start
-        self.downstream.start(plan.head + self.tail(), length, reader)
+        self.downstream.start(plan.head + self.tail(), plan.length, reader)
+        if plan.lead:
+            reader.say(plan.lead)
         return reader
 
     def refuse(self, status: int, fields: Fields = ()) -> None:
@@ -218,8 +235,13 @@ class Transaction:
 
         self.downstream.on_gone(left)
 
-    def log(self, status: int, body_bytes: int) -> None:
-        """Write the access log's record: once per transaction, at its end."""
+    def log(self, status: int, body_bytes: int, cached_bytes: int | None = None) -> None:
+        """Write the access log's record: once per transaction, at its end.
+
+        cached_bytes: of these, how many the cache had; None: all or none, as `cached` says.
+        """
+        if cached_bytes is None:
+            cached_bytes = body_bytes if self.cached else 0
         if self.timer is not None:
             self.timer.cancel()
         around = self._around
@@ -240,6 +262,6 @@ class Transaction:
                 self.origin_status,
                 self._location,
                 self.route.key_text,
-                body_bytes if self.cached else 0,
+                cached_bytes,
             )
         )

@@ -9,18 +9,25 @@ import attrs
 from s3shield.policy import (
     CachePolicy,
     EntryMeta,
+    FailureKind,
     NoStore,
     NoStoreReason,
+    OriginFailure,
     Request,
     ResponseHead,
+    ServeStale,
     admit,
     assess,
     describe,
+    on_origin_error,
 )
+from s3shield.store import Entry
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "failing", "judge"]
 
 
+_FAILINGS: Final = frozenset({403, 404, 429})
+"""Statuses below 500 that `proxy_cache_use_stale` can name."""
 _PERSONAL: Final = frozenset(
     {NoStoreReason.CLIENT_AUTH, NoStoreReason.METHOD, NoStoreReason.REQUEST_NO_STORE}
 )
@@ -43,6 +50,18 @@ class Verdict:
     def personal(self) -> bool:
         """See the class."""
         return self.reason in _PERSONAL
+
+
+def failing(
+    request: Request, entry: Entry | None, head: ResponseHead, now: float, policy: CachePolicy
+) -> OriginFailure | None:
+    """Return the failure that this answer is where the stale `entry` may stand in for it."""
+    status = head.status
+    if entry is None or (status < 500 and status not in _FAILINGS):
+        return None
+    failure = OriginFailure(FailureKind.STATUS, f"status {status}", status)
+    verdict = on_origin_error(request, entry, failure, now, policy)
+    return failure if isinstance(verdict, ServeStale) else None
 
 
 def judge(

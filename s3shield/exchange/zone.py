@@ -22,12 +22,13 @@ from s3shield.policy import (
     variant_key,
 )
 from s3shield.routing import Route
-from s3shield.store import BodyWriter, Entry, Store
+from s3shield.store import BodyWriter, Entry, SparseBody, Store
 
 from .purging import Watch
 
 if TYPE_CHECKING:
     from .flight import Flight
+    from .sparse import Sparse
 
 __all__ = ["VARIANTS", "Place", "Zone"]
 
@@ -49,13 +50,26 @@ class Zone:
     file, past the second is not stored.
     """
 
-    __slots__ = ("_changed", "_unstored", "flights", "inline_limit", "largest", "store")
+    __slots__ = (
+        "_changed",
+        "_settling",
+        "_unstored",
+        "_waiting",
+        "flights",
+        "inline_limit",
+        "largest",
+        "sparse",
+        "store",
+    )
 
     def __init__(self, store: Store, *, inline_limit: int, largest: int) -> None:
         self.store = store
         self.inline_limit = inline_limit
         self.largest = largest
         self.flights: dict[bytes, Flight] = {}
+        self.sparse: dict[bytes, Sparse] = {}
+        self._settling = 0
+        self._waiting: list[Deferred[None]] = []
         self._changed: dict[bytes, float] = {}  # when keys were last invalidated
         self._unstored: dict[bytes, float] = {}
 
@@ -128,6 +142,37 @@ class Zone:
             return None
         return flight
 
+    def new_sparse(self, place: Place, meta: EntryMeta, head: bytes, size: int) -> SparseBody:
+        """Begin a body that comes in pieces; lookups find it when its file is there."""
+        digest, key, _, watch = place
+        tags, since = (watch.tags, watch.since) if watch is not None else ((), None)
+        body = self.store.sparse.create(digest, key, meta, head, size, tags, since)
+        if self._outdated(place, meta):
+            body.lost = True
+        else:
+            self._prepare(place, meta)
+        return body
+
+    def settling(self, written: Deferred[None]) -> None:
+        """Something is on its way to the disk that nobody else waits for."""
+        self._settling += 1
+        written.addBoth(self._written)
+
+    def settled(self) -> Deferred[None]:
+        """Return what fires when all of it is there."""
+        done: Deferred[None] = Deferred()
+        self._waiting.append(done)
+        self._settling += 1
+        self._written(None)
+        return done
+
+    def _written(self, _result: object) -> None:
+        self._settling -= 1
+        if not self._settling:
+            waiting, self._waiting = self._waiting, []
+            for done in waiting:
+                done.callback(None)
+
     def drop(self, entry: Entry) -> None:
         """Forget an entry whose body is gone."""
         self.store.remove(entry.digest)
@@ -140,6 +185,8 @@ class Zone:
         flight = self.flights.pop(route.digest, None)
         if flight is not None:
             flight.joinable = False
+        for sparse in [each for each in self.sparse.values() if each.primary == route.digest]:
+            sparse.changed()
         mark = self.store.get(route.digest, route.key_text)
         if mark is not None and mark.flags & VARIANTS:
             # Variants are found by way of the mark: another body of it, other variants.

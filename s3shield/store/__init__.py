@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .blocks import Blocks
 from .bodies import BodyWriter
 from .errors import StoreError, StoreVersionError, is_no_room
 from .eviction import Limits
@@ -9,16 +10,20 @@ from .evictor import Evictor
 from .files import BodyFile
 from .record import Entry
 from .selector import Selector
+from .sparse import GapWriter, SparseBody
 from .stats import Stats
 from .store import Store
 
 __all__ = [
+    "Blocks",
     "BodyFile",
     "BodyWriter",
     "Entry",
     "Evictor",
+    "GapWriter",
     "Limits",
     "Selector",
+    "SparseBody",
     "Stats",
     "Store",
     "StoreError",

@@ -78,7 +78,7 @@ class Change:
         """Store `entry` in place of what has its digest."""
         txn, dbs, digest = self.txn, self._dbs, entry.digest
         raw = entry.raw
-        weight = weigh(len(raw), 0 if entry.blob is None else entry.size)
+        weight = weigh(len(raw), entry.on_disk)
         old = self._old(digest)
         self._unweigh(digest)
         if old is not None:

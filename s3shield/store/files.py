@@ -108,6 +108,10 @@ class BodyFile:
         self.close()
         return result
 
+    def fileno(self) -> int:
+        """Return the descriptor; good for as long as the caller holds the file."""
+        return self._fd
+
     def linked(self) -> bool:
         """Tell whether the file still has a name."""
         return os.fstat(self._fd).st_nlink > 0
@@ -184,8 +188,8 @@ class Bodies:
             self._filling.mkdir(mode=0o700, parents=True, exist_ok=True)
             return os.open(name, flags, 0o600)
 
-    def open(self, digest: bytes, blob: bytes, size: int) -> int:
-        """Open a whole body file; return its descriptor.
+    def open(self, digest: bytes, blob: bytes, size: int, mode: int = os.O_RDONLY) -> int:
+        """Open a body file of `size` bytes, gaps included; return its descriptor.
 
         Raises BodyFileGoneError when it is not there or has another size, else OSError.
         """
@@ -193,7 +197,7 @@ class Bodies:
         # Twice: it may have been renamed between the first and the second look.
         for name in (blobs, self._filling_name(digest, blob), blobs):
             try:
-                fd = os.open(name, os.O_RDONLY)
+                fd = os.open(name, mode)
             except FileNotFoundError:
                 continue
             if os.fstat(fd).st_size == size:

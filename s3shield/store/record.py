@@ -23,6 +23,8 @@ from typing import Final
 
 from s3shield.policy import EntryMeta, StoredResponse
 
+from .blocks import present_bytes
+
 __all__ = [
     "FORMAT",
     "NO_BLOB",
@@ -31,6 +33,7 @@ __all__ = [
     "RecordError",
     "encode",
     "pack_checksums",
+    "rebuilt",
     "refreshed",
     "restamped",
 ]
@@ -193,6 +196,15 @@ class Entry:
         return self._front[self._blocks_at : self._tags_at]
 
     @property
+    def on_disk(self) -> int:
+        """Bytes of the body file that are there."""
+        if self.blob is None:
+            return 0
+        if self.complete:
+            return self.size
+        return present_bytes(self.blocks, self.size, self.block_shift)
+
+    @property
     def checksums(self) -> tuple[int, ...]:
         """CRC-32 of each block of the body file; empty when none are known."""
         blocks = self.blocks
@@ -298,6 +310,22 @@ def refreshed(entry: Entry, meta: StoredResponse, head: bytes) -> bytes:
         block_shift=entry.block_shift,
         era=entry.era,
         complete=entry.complete,
+    )
+
+
+def rebuilt(entry: Entry, blocks: bytes, era: int, *, complete: bool) -> bytes:
+    """Return `entry`'s record with another block section, as of `era`."""
+    return encode(
+        entry,
+        entry.head,
+        entry.key,
+        blob=entry.blob,
+        size=entry.size,
+        tags=entry.tags,
+        blocks=blocks,
+        block_shift=entry.block_shift,
+        era=era,
+        complete=complete,
     )
 
 

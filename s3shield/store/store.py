@@ -33,6 +33,7 @@ from .purging import Fenced
 from .record import Entry, RecordError, encode, pack_checksums, refreshed, restamped
 from .rows import MINUTE, minute_of
 from .selector import Selector
+from .sparse_bodies import SparseBodies
 from .stats import Stats, collect
 
 __all__ = ["MAP_SIZE", "Store"]
@@ -75,7 +76,7 @@ class Store:
         self._threads: Threads = partial(deferToThreadPool, reactor, pool)
         self._clock = clock
         self._on_trouble = on_trouble
-        self._block_shift = block_shift
+        self.block_shift = block_shift
         self._pending: dict[bytes, Row] = {}
         self._open_files = OpenFiles(open_files)
         self._most_open_files = open_files
@@ -84,6 +85,7 @@ class Store:
         self._closed = False
         self.path = Path(path)
         self._place = Place(self.path, map_size=map_size, shared=shared)
+        self.sparse = SparseBodies(self, self._place, self._threads, self._show)
         self._find = self._place.index.find
         self._committing = Committing(self._place, self._pending, self._trouble, clock)
         self._commits = self._committing.commits
@@ -277,7 +279,7 @@ class Store:
         bodies = self._place.bodies
         shelf = Fenced(self, since)
         return BodyWriter(
-            shelf, bodies, self._threads, digest, bodies.new_id(), self._block_shift, expected
+            shelf, bodies, self._threads, digest, bodies.new_id(), self.block_shift, expected
         )
 
     def shelve(
@@ -352,9 +354,7 @@ class Store:
         def failed(failure: Failure) -> None:
             error = failure.value
             if isinstance(error, BodyFileGoneError):
-                current = self.get(entry.digest, entry.key)
-                if current is not None and current.blob == blob:
-                    self.remove(entry.digest)
+                self.sparse.gone(entry)
                 return
             if error is not None:
                 self._trouble(f"a body could not be opened: {plain(error)}")

@@ -100,7 +100,7 @@ class Check(CommandCase):
         status, out, err = self.call("check", "--dump", self.path)
         self.assertEqual((status, err), (0, ""))
         self.assertIn("aws_secret_key = ***\n", out)
-        self.assertIn("proxy_cache_max_range_offset = 16m\n", out)
+        self.assertIn("proxy_cache_max_range_offset = off\n", out)
         self.assertEqual(self.call("check", "--dump", self.write("nonsense"))[:2], (1, ""))
 
     def test_missing(self):

@@ -145,7 +145,7 @@ class Values(SynchronousTestCase):
     def test_defaults(self):
         """A location that says nothing has the policy's own defaults, but for the 16m."""
         location = self.location()
-        self.assertEqual(location.policy, CachePolicy(enabled=False, max_range_offset=16 << 20))
+        self.assertEqual(location.policy, CachePolicy(enabled=False))
         self.assertEqual((location.query, location.cache), (QueryPolicy("pass"), None))
         self.assertEqual(location.origin_name, "http://127.0.0.1:9000")
         connection = location.connection
