@@ -51,8 +51,8 @@ class Tap(Protocol):
 class Fill:
     """One arriving body, or a part of one. A `Source` for its readers.
 
-    tap: what to pause. start: offset of the first byte to come. stop: offset at which
-    it ends, None when not known. inline_limit: bytes
+    tap: what to pause. start: offset of the first byte to come. length: bytes to
+    come, None when not known; stop: offset at which they end. inline_limit: bytes
     up to which a kept body stays in memory.
     new_body: Callable that opens a body file, or None when the body is not kept.
     arrived: offset up to which bytes came; received: up to which readers may have them.
@@ -81,7 +81,7 @@ class Fill:
         self,
         tap: Tap,
         *,
-        stop: int | None,
+        length: int | None,
         inline_limit: int,
         new_body: Callable[[], BodyWriter | GapWriter] | None,
         abandoned: Callable[[], None],
@@ -92,7 +92,7 @@ class Fill:
         self.readers: list[Reader] = []
         self.writer: BodyWriter | GapWriter | None = None
         self.arrived = start
-        self.stop = stop
+        self.stop = None if length is None else start + length
         self._tap = tap
         self._inline_limit = inline_limit
         self._new_body = new_body

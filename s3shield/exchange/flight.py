@@ -306,7 +306,7 @@ class Flight:
         assert self._call is not None
         self._fill = Fill(
             self._call,
-            stop=self._length,
+            length=self._length,
             inline_limit=self._zone.inline_limit,
             new_body=None
             if self._meta is None

@@ -192,7 +192,7 @@ class Gap:
         self.fill = Fill(
             self._call,
             start=self.start,
-            stop=self.stop,
+            length=self.stop - self.start,
             inline_limit=0,
             new_body=self._new_writer if self._sparse.keeps(self.stop - self.start) else None,
             abandoned=self._abandoned,

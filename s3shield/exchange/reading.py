@@ -99,8 +99,8 @@ class StoredSource:
         self._file.close()
 
 
-Done = Callable[[int, list[tuple[int, int]]], None]
-"""Called once with (bytes written, ranges of the body that were sent): for the log."""
+Done = Callable[[int, bool], None]
+"""Called once with (bytes written, whether all of them): for the log."""
 
 
 @implementer(IPushProducer)
@@ -109,7 +109,8 @@ class Reader:
 
     end: int, or None for "all there will be". call_soon: Callable that runs its
     argument in a later turn of the event loop. done: see `Done`. rest, tail: further
-    ranges, each with what goes before it, and what goes after the last.
+    ranges, each with what goes before it, and what goes after the last. spans: what has
+    been sent, complete once it is done.
     """
 
     __slots__ = (
@@ -120,7 +121,6 @@ class Reader:
         "_reading",
         "_rest",
         "_scheduled",
-        "_spans",
         "_start",
         "_tail",
         "_texts",
@@ -128,6 +128,7 @@ class Reader:
         "finished",
         "position",
         "source",
+        "spans",
     )
 
     def __init__(
@@ -154,7 +155,7 @@ class Reader:
         self._rest = list(reversed(rest))
         self._tail = tail
         self._texts = 0  # bytes written that are not the body's
-        self._spans: list[tuple[int, int]] = []
+        self.spans: list[tuple[int, int]] = []
 
     # What the source calls
 
@@ -206,7 +207,7 @@ class Reader:
     def cut(self) -> None:
         """What was promised cannot be had: never end a short body as if it were whole."""
         if not self.finished:
-            self._leave()
+            self._leave(whole=False)
             self._downstream.abort()
 
     # What the transport calls
@@ -225,7 +226,7 @@ class Reader:
     def stopProducing(self) -> None:
         """The client is gone."""
         if not self.finished:
-            self._leave()
+            self._leave(whole=False)
 
     # Inside
 
@@ -270,7 +271,7 @@ class Reader:
         """Begin with the next range; False when there is none."""
         if not self._rest:
             return False
-        self._spans.append((self._start, self.position))
+        self.spans.append((self._start, self.position))
         lead, self.position, self.end = self._rest.pop()
         self._start = self.position
         self.say(lead)
@@ -281,11 +282,11 @@ class Reader:
     def _finish(self) -> None:
         if self._tail:
             self.say(self._tail)
-        self._leave()
+        self._leave(whole=True)
         self._downstream.finish()
 
-    def _leave(self) -> None:
+    def _leave(self, *, whole: bool) -> None:
         self.finished = True
         self.source.left(self)
-        self._spans.append((self._start, self.position))
-        self._done(self._texts + sum([end - start for start, end in self._spans]), self._spans)
+        self.spans.append((self._start, self.position))
+        self._done(self._texts + sum([end - start for start, end in self.spans]), whole)

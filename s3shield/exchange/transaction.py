@@ -157,9 +157,9 @@ class Transaction:
         The caller lets the reader begin: `Reader.advance`.
         """
 
-        def done(written: int, spans: list[tuple[int, int]]) -> None:
+        def done(written: int, _whole: bool) -> None:
             held = self.held
-            self.log(plan.status, written, None if held is None else held(spans))
+            self.log(plan.status, written, None if held is None else held(reader.spans))
 
         reader = Reader(
             source,

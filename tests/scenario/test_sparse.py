@@ -6,6 +6,7 @@ import os
 import random
 import re
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import attrs
@@ -51,11 +52,11 @@ class Object:
         return virtual(start, end, self.version)
 
     async def __call__(self, connection: OriginConnection, asked: Asked) -> None:
-        fields = {"Accept-Ranges": "bytes", "Date": "Tue, 24 Nov 2026 08:00:00 GMT", **self.fields}
+        fields = {"Accept-Ranges": "bytes", "Date": formatdate(usegmt=True), **self.fields}
         if self.etag:
             fields["ETag"] = self.tag()
         if self.modified:
-            fields["Last-Modified"] = f"Mon, 23 Nov 2026 00:00:{self.version:02} GMT"
+            fields["Last-Modified"] = f"Mon, 23 Nov 2020 00:00:{self.version:02} GMT"
         status, start, end = 200, 0, self.size
         if asked.headers.get("if-match", self.tag()) != self.tag():
             return answer(412, b"")(connection, asked)
