@@ -129,3 +129,10 @@ aws_key_scope = 20261124/us-east-1/s3/aws4_request
             self.assertEqual(412, got.status)
             self.assertNotIn(b"0123", got.body)
         self.assertEqual(200, (await self.get("/a", if_match='"e"')).status)
+
+    async def test_authorization_of_clients_makes_no_misses(self) -> None:
+        """The bucket never sees it, so it cannot have anything to do with the answer."""
+        self.origin.answers["/private/a"] = answer(headers={"Cache-Control": "max-age=100"})
+        await self.shield()
+        seen = [await self.get("/a", authorization="Basic eDp5") for _ in range(2)]
+        self.assertEqual(["MISS", "HIT"], [got.cache for got in seen])
