@@ -17,7 +17,6 @@ After a head is out, a failure cuts the connection: a short body never ends as i
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from s3shield.policy import (
@@ -38,6 +37,7 @@ from s3shield.policy import (
 from s3shield.store import BodyWriter
 
 from .answer import Representation
+from .company import Company
 from .fill import Fill
 from .purging import Watch
 from .refresh import refresh
@@ -84,7 +84,7 @@ class Flight:
         self._route = route
         self._entry = entry
         self._asked: Entry | None = None  # what a 304 would be about
-        self._waiting = waiting
+        self._company = Company(waiting, self._abandoned)
         self.digest = route.digest
         self.joinable = joinable
         self._attempt = attempt
@@ -96,7 +96,6 @@ class Flight:
         self._what: Representation | None = None
         self._chunks: list[bytes] | None = None  # a short body, collected
         self._fill: Fill | None = None  # a long one, passing through
-        self._leader = waiting[0] if waiting else None
         self._refusal = waiting[0].refusal if waiting else None
         self._withheld: frozenset[bytes] = frozenset()
         self._over = False
@@ -109,10 +108,7 @@ class Flight:
         """Ask the origin."""
         location = self._location
         self.since = location.around.clock()
-        started = location.around.monotonic()
-        for transaction in tuple(self._waiting):
-            transaction.origin_started = started
-            transaction.watch(partial(self._left, transaction))
+        self._company.set_out(location.around.monotonic())
         if self._over:
             return
         extra = self._extra
@@ -131,16 +127,12 @@ class Flight:
                 return False
             self._give_stream(transaction)
             return True
-        self._waiting.append(transaction)
-        transaction.watch(partial(self._left, transaction))
+        self._company.add(transaction)
         return True
 
     def part_with(self, transaction: Transaction) -> bool:
         """Let a waiter go its own way; False when it is answered, or waits elsewhere."""
-        if transaction not in self._waiting[1:]:
-            return False
-        self._waiting.remove(transaction)
-        return True
+        return self._company.part_with(transaction)
 
     # What the origin call calls
 
@@ -149,7 +141,7 @@ class Flight:
         location, policy = self._location, self._location.policy
         self._response_time = now = location.around.clock()
         self._head = self.watch.see(head)
-        for transaction in self._waiting:
+        for transaction in self._company:
             transaction.origin_status = head.status
         if head.status == 304 and self._asked is not None:
             return  # answered at its end, so that the connection is free again
@@ -188,7 +180,7 @@ class Flight:
             self._fill.data(data)
             if self._meta is not None and self._fill.arrived > self._largest:
                 self._meta = None
-                self._note(NoStoreReason.TOO_LARGE)
+                self._company.note(NoStoreReason.TOO_LARGE)
                 self._fill.keep_no_longer()
                 if not self._fill.readers:
                     self._abandoned()
@@ -212,7 +204,7 @@ class Flight:
         self._close()
         if self._fill is not None:
             location.trouble(self._route, failure)
-            self._note(NoStoreReason.TRUNCATED)
+            self._company.note(NoStoreReason.TRUNCATED)
             self._fill.keep_no_longer()
             self._fill.fail()
             return
@@ -221,16 +213,17 @@ class Flight:
         if not failure.status:
             location.trouble(self._route, failure)
         if isinstance(verdict, ServeStale) and self._entry is not None:
-            for transaction in self._waiting:
+            for transaction in self._company.take():
                 transaction.reason = NoStoreReason.ORIGIN_ERROR
                 location.give_entry(transaction, self._entry, CacheStatus.STALE)
             return
-        told = self._waiting if self._attempt == _SECOND else self._waiting[:1]
+        waiting = self._company.take()
+        told = waiting if self._attempt == _SECOND else waiting[:1]
         for transaction in told:
             transaction.reason = NoStoreReason.ORIGIN_ERROR
             transaction.cache_status = CacheStatus.MISS
             transaction.refuse(failure.gateway_status)
-        self._relaunch(self._waiting[len(told) :], attempt=_SECOND)
+        self._relaunch(waiting[len(told) :], attempt=_SECOND)
 
     # Ends
 
@@ -240,7 +233,7 @@ class Flight:
         assert what is not None
         if self._meta is not None:
             self._zone.keep(self._place(), self._meta, self._head_to_keep(len(body)), body)
-        for transaction in self._waiting:
+        for transaction in self._company.take():
             plan = transaction.settle(what)
             if plan is not None:
                 transaction.reply(plan, body)
@@ -280,9 +273,9 @@ class Flight:
         location, times = self._location, (self.since, self._response_time)
         fresh = refresh(self._zone.store, entry, head, times, location.policy, self.watch.since)
         if fresh is None:
-            self._relaunch(self._waiting, attempt=self._attempt)
+            self._relaunch(self._company.take(), attempt=self._attempt)
             return
-        for number, transaction in enumerate(self._waiting):
+        for number, transaction in enumerate(self._company.take()):
             status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
             location.give_entry(transaction, fresh, status)
 
@@ -313,8 +306,7 @@ class Flight:
             else lambda: self._zone.new_body(self._place(), self._length),
             abandoned=self._abandoned,
         )
-        waiting, self._waiting = self._waiting, []
-        for transaction in waiting:
+        for transaction in self._company.take():
             self._give_stream(transaction)
         if self._meta is None and not self._fill.readers:
             self._abandoned()  # a 304 or a 412 was all they wanted
@@ -328,23 +320,21 @@ class Flight:
 
     def _go_unstored(self, reason: NoStoreReason, *, personal: bool) -> None:
         """Only the leader gets this response; the others fetch for themselves."""
-        self._note(reason)
+        self._company.note(reason)
         if not personal:
             if self._entry is not None:
                 self._zone.drop(self._entry)  # there is a newer answer than it
             self._location.remember_unstored(self._route)
         # The leader may have left, or be no client at all: it is not known by its place.
-        rest = [each for each in self._waiting if each is not self._leader]
-        self._waiting = [each for each in self._waiting if each is self._leader]
+        leader = self._company.leader
+        rest = self._company.part(lambda each: each is leader)
         self._part()
         for transaction in rest:
             self._location.fetch_alone(transaction)
 
     def _part_with_other_variants(self) -> None:
         """Waiters that selected another variant than the leader fetch their own."""
-        others = [each for each in self._waiting if not self._same_variant(each.request)]
-        self._waiting = [each for each in self._waiting if each not in others]
-        for transaction in others:
+        for transaction in self._company.part(lambda each: self._same_variant(each.request)):
             self._location.fetch_alone(transaction)
 
     def _same_variant(self, request: Request) -> bool:
@@ -360,25 +350,11 @@ class Flight:
                 return False
         return not self._vary or self._same_variant(request)
 
-    def _left(self, transaction: Transaction) -> bool:
-        """A client has gone: it waits no more. False when it did not wait here."""
-        if self._over or transaction not in self._waiting:
-            return False
-        self._waiting.remove(transaction)
-        if not self._waiting:
-            self._abandoned()
-        return True
-
-    def _note(self, reason: NoStoreReason) -> None:
-        for transaction in self._waiting:
-            transaction.reason = reason
-        if self._leader is not None:
-            self._leader.reason = reason
-
     def _abandoned(self) -> None:
         """Nobody reads any more: go on for the store's sake, or stop."""
         storable = self._meta is not None or self._what is None  # as far as is known
-        if self._over or (storable and (self._location.keep_filling or self._leader is None)):
+        kept = self._location.keep_filling or self._company.leader is None
+        if self._over or (storable and kept):
             return
         self._close()
         if self._fill is not None:

@@ -80,7 +80,7 @@ class RangeFlight(Flight):
         if head.status != 206 or self._wanted is None:
             super().origin_head(head, length)
             return
-        waiting = tuple(self._waiting)
+        waiting = tuple(self._company)
         part = parse_content_range(head.get(b"content-range"))
         if part is not None and part.start is not None and part.size is None:
             self._pass_on(NoStoreReason.PARTIAL_CONTENT, personal=False)
@@ -111,7 +111,7 @@ class RangeFlight(Flight):
     def origin_failed(self, failure: OriginFailure) -> None:
         """No response, or not the whole of it."""
         if self._gap is not None:
-            self._note(NoStoreReason.TRUNCATED)
+            self._company.note(NoStoreReason.TRUNCATED)
             self._gap.origin_failed(failure)
         else:
             super().origin_failed(failure)
@@ -148,7 +148,7 @@ class RangeFlight(Flight):
         ranges = self._wanted is None or self._part_given is not None
         sparse = self._sparse = Sparse(self._location, body, self.digest, ranges=ranges)
         gap = self._gap = sparse.adopt(self._call, part, (self._request, self._route))
-        waiting, self._waiting = self._waiting, []
+        waiting = self._company.take()
         for transaction in waiting:
             sparse.give(transaction, body.entry, what, fresh=True)
         if waiting:
@@ -158,14 +158,15 @@ class RangeFlight(Flight):
     def _relaunch_whole(self) -> None:
         """Nothing tells parts of this object from those of another version of it."""
         self._close()
-        if self._waiting:
-            first = self._waiting[0]
+        waiting = self._company.take()
+        if waiting:
+            first = waiting[0]
             flight = RangeFlight(
                 self._location,
                 first.request,
                 first.route,
                 None,
-                self._waiting,
+                waiting,
                 joinable=self.digest not in self._zone.flights,
                 attempt=self._attempt,
                 whole=True,
@@ -187,6 +188,6 @@ class RangeFlight(Flight):
             if self._entry is not None:
                 self._zone.drop(self._entry)
             self._location.remember_unstored(self._route)
-        waiting, self._waiting = self._waiting, []
+        waiting = self._company.take()
         for transaction in waiting:
             self._location.pass_on(transaction, reason)
