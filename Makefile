@@ -31,7 +31,7 @@ test:
 	@version=$(DEFAULT); test -n "$$version" && $(MAKE) --no-print-directory test-$$version
 
 test-%: .venv-%/test-installed
-	@.venv-$*/bin/python -m tests $(if $(TALLY),--tally $(TALLY)) $(TESTS)
+	@.venv-$*/bin/python -m tests $(if $(TALLY),--tally $(TALLY) --failures $(TALLY).failures) $(TESTS)
 
 test-all:
 	@failed=; for version in $(VERSIONS); do \

@@ -21,6 +21,8 @@ TWICE: Final = ("tests.wire", "tests.scenario")
 RUN_LIMIT: Final = 900.0
 """Seconds after which a run hangs rather than works."""
 
+_VERDICTS: Final = ("[FAIL]", "[ERROR]", "[SUCCESS!?!]")
+"""Lines with which trial's account of a test that failed begins."""
 _CLOSING: Final = re.compile(r"^(?:PASSED|FAILED)\b(?: \((.*)\))?\s*$")
 
 
@@ -58,7 +60,25 @@ def read_closing(line: str) -> Tally | None:
     )
 
 
-def run_trial(reactor: str | None, modules: list[str]) -> Tally:
+class Failures:
+    """What trial says of the tests that failed: said again at the end, where CI looks."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._telling = False
+
+    def feed(self, line: str) -> None:
+        """Take the next line of trial's output."""
+        bare = line.rstrip()
+        if bare in _VERDICTS:
+            self._telling = True
+        elif len(bare) > 70 and not bare.strip("=-"):  # a rule between two accounts
+            self._telling = False
+        if self._telling:
+            self.text += line
+
+
+def run_trial(reactor: str | None, modules: list[str], failures: Failures) -> Tally:
     """Run trial on a reactor (None: the platform's) and show what it says as it says it."""
     command = [sys.executable, "-u", "-m", "twisted.trial"]
     command += ["--reactor", reactor] if reactor else []
@@ -78,6 +98,7 @@ def run_trial(reactor: str | None, modules: list[str]) -> Tally:
     tally = None
     for line in process.stdout:
         print(line, end="", flush=True)
+        failures.feed(line)
         tally = read_closing(line) or tally
     status = process.wait()
     limit.cancel()
@@ -95,14 +116,19 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__)
     parser.add_argument("modules", nargs="*", help="default: all")
     parser.add_argument("--tally", type=Path, help="file to add a line of counts to, for CI")
+    parser.add_argument("--failures", type=Path, help="file to add the failures to, for CI")
     options = parser.parse_args(arguments)
+    failures = Failures()
     runs = [("uvloop", options.modules or ["tests"]), (None, options.modules or [*TWICE])]
-    results = [run_trial(reactor, modules) for reactor, modules in runs]
+    results = [run_trial(reactor, modules, failures) for reactor, modules in runs]
     total = sum(results, Tally())
     if options.tally:
         with options.tally.open("a") as file:
             print(total.passed, total.failed, total.skipped, file=file)
     version = ".".join(map(str, sys.version_info[:3]))
+    if options.failures and failures.text:
+        with options.failures.open("a") as file:
+            print(f"== Python {version}\n{failures.text}", file=file)
     print(f"\nPython {version}, both reactors: {total}", flush=True)
     return 1 if total.failed else 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.__main__ import Tally, read_closing
+from tests.__main__ import Failures, Tally, read_closing
 
 
 class ClosingTests(SynchronousTestCase):
@@ -33,3 +33,18 @@ class ClosingTests(SynchronousTestCase):
         """The runs of both reactors add up."""
         total = Tally(1, 2, 3) + Tally(10, 20, 30)
         self.assertEqual("11 passed, 22 failed, 33 skipped", str(total))
+
+
+class FailuresTests(SynchronousTestCase):
+    """What went wrong, said again at the end."""
+
+    def test_accounts(self) -> None:
+        """The accounts of failures and errors are kept, whole; all else is not."""
+        rule, end = "=" * 79 + "\n", "-" * 79 + "\n"
+        kept = ["[FAIL]\nTraceback\n  at x\n\ntests.a.B.test_c\n", "[ERROR]\nboom\n\ntests.d\n"]
+        output = ["tests.a\n  test_c ... [FAIL]\n", rule, "[SKIPPED]\nnot here\n", rule, kept[0]]
+        output += [rule, kept[1], end, "Ran 3 tests in 1.0s\n"]
+        failures = Failures()
+        for line in "".join(output).splitlines(keepends=True):
+            failures.feed(line)
+        self.assertEqual(failures.text, "".join(kept))

@@ -363,14 +363,14 @@ def amz_headers(value: str) -> frozenset[bytes]:
 
 
 def header(value: str) -> tuple[bytes, bytes]:
-    """`NAME VALUE`, the value perhaps in double quotes."""
-    name, _, content = text(value).partition(" ")
-    content = content.strip()
+    """`NAME VALUE`, the value perhaps in double quotes; `""`: nothing is added, as nginx."""
+    name, _, written = text(value).partition(" ")
+    content = written = written.strip()
     if content.endswith(" always"):
         raise BadValueError("`always` is known, but this version does not do it yet")
     if len(content) > 1 and content[0] == content[-1] == '"':
         content = content[1:-1]
-    if not content:
+    if not written:
         raise BadValueError("a header is written NAME VALUE")
     if parse_header_name(name).lower() in _OURS:
         raise BadValueError("this header is not yours to add: it frames the message", name)

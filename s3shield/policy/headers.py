@@ -188,7 +188,7 @@ def stored_head(
     if policy.via:
         fields.append((b"Via", policy.via))
     if head.status in _ADDED_TO:
-        fields += policy.add_headers
+        fields += [field for field in policy.add_headers if field[1]]
     return serialize_head(ResponseHead(head.status, head.reason, tuple(fields)))
 
 

@@ -192,6 +192,7 @@ class Values(SynchronousTestCase):
                 "add_headers",
                 ((b"X-A", b"a b"), (b"X-B", b"b c")),
             ),
+            ('add_header = X-A ""', "add_headers", ((b"X-A", b""),)),
             (
                 "add_header = X-A max-age=1; preload",
                 "add_headers",

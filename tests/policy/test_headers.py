@@ -107,12 +107,14 @@ class StoredHead(SynchronousTestCase):
     def test_operators_fields(self) -> None:
         """As nginx proxy_hide_header, add_header (2xx and 3xx only), and X-Accel-* are ours."""
         policy = CachePolicy(
-            hide_headers=frozenset({b"server"}), add_headers=((b"X-Shield", b"yes"),)
+            hide_headers=frozenset({b"server"}),
+            add_headers=((b"X-Shield", b"yes"), (b"X-Nothing", b"")),
         )
         found = written(head(("Server", "s"), ("X-Accel-Expires", "5")), policy)
         self.assertNotIn(b"server", found)
         self.assertNotIn(b"x-accel-expires", found)
         self.assertEqual(found[b"x-shield"], b"yes")
+        self.assertNotIn(b"x-nothing", found)
         for status in range(200, 600):
             shown = b"x-shield" in written(head(status=status), policy)
             named = {200, 201, 204, 206, 301, 302, 303, 304, 307, 308}
