@@ -92,7 +92,7 @@ def run(
     location = config.locations[route.number]
     for name, value in _facts(config, location, route, path):
         print(f"{name:<{_WIDTH}} {value}", file=stdout)
-    if method.encode("ascii") not in location.policy.methods:
+    if not location.policy.takes(method.encode("ascii")):
         print(f"{'answered':<{_WIDTH}} 405: methods = does not name {method}", file=stdout)
         return 1
     _print_request(config, location, route, method, stdout, now)

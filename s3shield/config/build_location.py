@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from s3shield.policy import CachePolicy, TTLTable
+from s3shield.policy import ANY_METHOD, CachePolicy, TTLTable
 from s3shield.routing import Pattern, QueryPolicy
 from s3shield.signing import Endpoint
 
@@ -181,6 +181,10 @@ def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CacheP
     def get(name: str) -> Any:
         return _get(chain, name)
 
+    methods = get("methods")
+    if methods is None:
+        # A bucket is read; a plain origin is passed what comes, as by nginx's proxy_pass.
+        methods = CachePolicy().methods if is_bucket else frozenset({ANY_METHOD})
     return CachePolicy(
         enabled=enabled,
         valid=TTLTable(get("proxy_cache_valid")),
@@ -196,7 +200,7 @@ def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CacheP
         background_update=get("proxy_cache_background_update"),
         revalidate=get("proxy_cache_revalidate"),
         client_revalidate=get("client_revalidate"),
-        methods=get("methods"),
+        methods=methods,
         is_bucket=is_bucket,
         missing_403=get("missing_403"),
         max_range_offset=get("proxy_cache_max_range_offset"),

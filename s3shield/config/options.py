@@ -126,7 +126,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "origin": Spec(read.plain_origin),
     "rewrite": Spec(Rewrite.parse, (), many=True, empty=True),
     "query": Spec(read.query),
-    "methods": Spec(read.methods, _POLICY.methods),
+    "methods": Spec(read.methods),
     "client_max_body_size": Spec(parse_size, 1 << 20),
     "proxy_cache": Spec(read.word, "off"),
     "proxy_cache_valid": Spec(read.ttl_row, (), many=True, empty=True),

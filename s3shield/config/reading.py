@@ -10,12 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from s3shield.policy import (
-    ANY,
-    DEFAULT_TTL_CODES,
-    USE_STALE_TOKENS,
-    TTLRow,
-)
+from s3shield.policy import ANY, ANY_METHOD, DEFAULT_TTL_CODES, USE_STALE_TOKENS, TTLRow
 from s3shield.routing import QueryPolicy, Template
 from s3shield.signing import Credentials, Endpoint, Scope, SignMode, parse_signing_key
 
@@ -260,7 +255,9 @@ def query(value: str) -> QueryPolicy | None:
 
 
 def methods(value: str) -> frozenset[bytes]:
-    """What a location accepts."""
+    """What a location accepts: names, or `any`."""
+    if value == "any":
+        return frozenset({ANY_METHOD})
     known = ("GET", "HEAD", *METHODS)
     return frozenset([parse_choice(name, known).encode("ascii") for name in value.split()])
 

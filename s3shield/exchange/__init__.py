@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .careful import CarefulLocation
 from .change import Invalidation
-from .location import Location, Origin
-from .origin_request import BucketRequests, OriginRequests, PlainRequests
+from .location import Location
+from .origin_request import BucketRequests, Origin, OriginRequests, PlainRequests
 from .purging import PurgeMethod, Purger
 from .rules import Rules
 from .site import Site, Tree

@@ -5,12 +5,11 @@ Chosen when the configuration is loaded, so that other locations pay nothing for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from s3shield.policy import HIT, CacheStatus, NoStoreReason, decide
 from s3shield.routing import any_true
 
-from .change import Change
 from .location import Location
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["CarefulLocation"]
 
 
-_CACHEABLE: Final = frozenset({b"GET", b"HEAD"})
-
-
 class CarefulLocation(Location):
     """See the module's text."""
 
@@ -31,11 +27,7 @@ class CarefulLocation(Location):
         """Answer `request` now, or see to it that it will be answered."""
         transaction = self.transaction(request, route, downstream)
         if request.method not in self._methods:
-            self.refuse_method(transaction)
-            return
-        if request.method not in _CACHEABLE:
-            transaction.reason = NoStoreReason.METHOD
-            Change(self, transaction).begin()
+            self.other_method(transaction)
             return
         if self._zone is None:
             self._relay(transaction, NoStoreReason.CACHE_OFF)

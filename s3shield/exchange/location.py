@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
-import attrs
 from twisted.logger import Logger
 
 from s3shield.policy import (
@@ -33,14 +32,15 @@ from s3shield.policy import (
     stale_while_updating,
 )
 from s3shield.routing import Route
-from s3shield.wire import Downstream, OriginCall, OriginPool, Receiver
+from s3shield.wire import Downstream, OriginCall, Receiver
 
 from .answer import SELECTIVE, Representation
 from .asking import BucketAnswer
+from .change import Change
 from .flight import Flight
 from .heads import HeadRelay, as_get
 from .matching import wanted
-from .origin_request import OriginRequests
+from .origin_request import Origin
 from .purging import PurgeMethod
 from .range_flight import RangeFlight
 from .reading import StoredSource
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from .change import Invalidation
 
-__all__ = ["Location", "Origin"]
+__all__ = ["Location"]
 
 _UNSTORED_FOR: Final = 10.0
 """Seconds for which requests for a key that turned out uncacheable do not queue."""
@@ -65,16 +65,6 @@ _NO_END: Final = 1 << 60
 _ONCE: Final = frozenset({b"POST", b"PATCH"})
 """Methods whose requests are never sent twice (RFC 9110 section 9.2.2)."""
 _FROM_HEAD: Final = int(EntryFlag.FROM_HEAD)
-
-
-@attrs.frozen
-class Origin:
-    """Where a location's misses go. name: str, for the log. bucket: S3 speaks there."""
-
-    name: str
-    requests: OriginRequests
-    pool: OriginPool
-    bucket: bool
 
 
 class Location:
@@ -112,8 +102,8 @@ class Location:
         self.invalidation: Invalidation | None = None
         self._rules = rules
         self._uses = Uses() if policy.min_uses > 1 else None
-        self._methods = policy.methods
-        self._allow = ((b"Allow", b", ".join(sorted(policy.methods))),)
+        self._methods = frozenset(name for name in (b"GET", b"HEAD") if policy.takes(name))
+        self._allow = ((b"Allow", policy.allow),)
         name = policy.cache_status_header
         # What a hit's head ends with, for an age.
         self._hit_tail = b"Age: %d\r\n" + (
@@ -132,7 +122,7 @@ class Location:
     def serve(self, request: Request, route: Route, downstream: Downstream) -> None:
         """Answer `request` now, or see to it that it will be answered."""
         if request.method not in self._methods:
-            self.refuse_method(self.transaction(request, route, downstream))
+            self.other_method(self.transaction(request, route, downstream))
             return
         if self._zone is None:
             self._relay(self.transaction(request, route, downstream), NoStoreReason.CACHE_OFF)
@@ -203,9 +193,12 @@ class Location:
             case _:
                 assert_never(decision)
 
-    def refuse_method(self, transaction: Transaction) -> None:
-        """Answer a method that is not served: 405, or a purge."""
-        if transaction.request.method == b"PURGE" and self.purge_method is not None:
+    def other_method(self, transaction: Transaction) -> None:
+        """Pass a method that is neither GET nor HEAD on; or it is a purge, or refused."""
+        if self.takes(transaction.request.method):
+            transaction.reason = NoStoreReason.METHOD
+            Change(self, transaction).begin()
+        elif transaction.request.method == b"PURGE" and self.purge_method is not None:
             self.purge_method.answer(transaction)
         else:
             transaction.refuse(405, self._allow)
@@ -290,7 +283,7 @@ class Location:
 
     def takes(self, method: bytes) -> bool:
         """Tell whether requests with this method are not refused."""
-        return method in self._methods
+        return self.policy.takes(method)
 
     def changed(self, request: Request, head: ResponseHead) -> None:
         """A request that is not safe was answered: forget what that makes invalid."""

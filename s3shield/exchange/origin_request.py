@@ -15,8 +15,9 @@ import attrs
 from s3shield.policy import CachePolicy, Fields, Request, forwarded_fields
 from s3shield.routing import Route
 from s3shield.signing import Signer
+from s3shield.wire import OriginPool
 
-__all__ = ["BucketRequests", "OriginRequests", "PlainRequests"]
+__all__ = ["BucketRequests", "Origin", "OriginRequests", "PlainRequests"]
 
 
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
@@ -124,3 +125,13 @@ class PlainRequests:
         if not safe:
             fields += _length(method, request)
         return _assemble(method, route.target, ((b"Host", self.authority), *fields), extra)
+
+
+@attrs.frozen
+class Origin:
+    """Where a location's misses go. name: str, for the log. bucket: S3 speaks there."""
+
+    name: str
+    requests: OriginRequests
+    pool: OriginPool
+    bucket: bool

@@ -28,8 +28,7 @@ class Rules:
 
     def need_care(self, policy: CachePolicy) -> bool:
         """Tell whether each request of the location must be looked at, hits too."""
-        unsafe = policy.methods - {b"GET", b"HEAD"}
-        return bool(self.bypass or self.no_cache or policy.cache_status or unsafe)
+        return bool(self.bypass or self.no_cache or policy.cache_status)
 
 
 PLAIN = Rules()

@@ -98,6 +98,7 @@ from .message import (
 )
 from .options import (
     ANY,
+    ANY_METHOD,
     DEFAULT_TTL_CODES,
     USE_STALE_TOKENS,
     AnyStatus,
@@ -131,6 +132,7 @@ from .vary import (
 
 __all__ = [
     "ANY",
+    "ANY_METHOD",
     "DEFAULT_TTL_CODES",
     "FETCH",
     "GATEWAY_TIMEOUT",

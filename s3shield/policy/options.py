@@ -14,6 +14,7 @@ from .message import Fields
 
 __all__ = [
     "ANY",
+    "ANY_METHOD",
     "DEFAULT_TTL_CODES",
     "USE_STALE_TOKENS",
     "AnyStatus",
@@ -21,6 +22,12 @@ __all__ = [
     "TTLRow",
     "TTLTable",
 ]
+
+
+ANY_METHOD: Final = b"any"
+"""In `CachePolicy.methods`: every method but those of _NEVER_PASSED."""
+_NEVER_PASSED: Final = frozenset({b"CONNECT", b"TRACE", b"PURGE"})
+_USUAL: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 
 
 class AnyStatus(enum.Enum):
@@ -113,7 +120,8 @@ class CachePolicy:
     max-age, min-fresh, max-stale, no-store); off, only `only-if-cached` is.
 
     Requests:
-    methods: what the location accepts, others are answered 405. is_bucket: the origin
+    methods: what the location accepts (ANY_METHOD: see `takes`), others are answered 405.
+    is_bucket: the origin
     is a signed bucket, not a plain HTTP origin. missing_403: show a bucket's 403 for an
     absent key as this status. max_range_offset: `proxy_cache_max_range_offset`, None
     for no limit. max_ranges: most ranges answered in one response; a request for more is
@@ -173,3 +181,14 @@ class CachePolicy:
     cache_status: bool = False
     cache_status_name: bytes = b"s3shield"
     error_pass: bool = False
+
+    def takes(self, method: bytes) -> bool:
+        """Tell whether requests with this method are accepted."""
+        methods = self.methods
+        return method in methods or (ANY_METHOD in methods and method not in _NEVER_PASSED)
+
+    @property
+    def allow(self) -> bytes:
+        """What `Allow` says of a method that is not."""
+        named = _USUAL if ANY_METHOD in self.methods else self.methods
+        return b", ".join(sorted(named))

@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import AUTO, ConfigErrors, load
-from s3shield.policy import ANY, CachePolicy, TTLRow, TTLTable
+from s3shield.policy import ANY, ANY_METHOD, CachePolicy, TTLRow, TTLTable
 from s3shield.routing import QueryPolicy
 from s3shield.signing import SignMode
 
@@ -145,7 +145,9 @@ class Values(SynchronousTestCase):
     def test_defaults(self):
         """A location that says nothing has the policy's own defaults, but for the 16m."""
         location = self.location()
-        self.assertEqual(location.policy, CachePolicy(enabled=False))
+        self.assertEqual(
+            location.policy, CachePolicy(enabled=False, methods=frozenset({ANY_METHOD}))
+        )
         self.assertEqual((location.query, location.cache), (QueryPolicy("pass"), None))
         self.assertEqual(location.origin_name, "http://127.0.0.1:9000")
         connection = location.connection
@@ -176,6 +178,7 @@ class Values(SynchronousTestCase):
             ("proxy_cache_max_range_offset = off", "max_range_offset", None),
             ("proxy_cache_methods = GET", "cache_methods", frozenset({b"GET"})),
             ("methods = GET", "methods", frozenset({b"GET"})),
+            ("methods = any", "methods", frozenset({ANY_METHOD})),
             (
                 "proxy_ignore_headers = Cache-Control VARY",
                 "ignore_headers",

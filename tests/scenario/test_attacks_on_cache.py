@@ -231,7 +231,7 @@ class PoisonTests(Attack):
             answer(503, b"busy"),
             answer(body=b"0123456789", headers={"ETag": '"e"', **FOR_LONG}),
         ]
-        await self.shield("proxy_cache_valid = 400 405 412 416 502 1m")
+        await self.shield("methods = GET HEAD\nproxy_cache_valid = 400 405 412 416 502 1m")
         self.assertEqual(405, (await self.get("/a", "POST")).status)
         await self.get("/a")
         for field, value in (

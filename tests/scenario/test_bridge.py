@@ -85,7 +85,7 @@ class BridgeTests(Attack):
     async def test_refusals(self) -> None:
         """400, 404, 405, 502 as through the other door; nothing forwarded that should not be."""
         self.echoing()
-        await self.door()
+        await self.door("methods = GET HEAD")
         for target in ("/../a", "/%2e%2e/a", "/%00", "/%zz", "/a/../b"):
             self.assertEqual(400, (await self.get(target)).status, target)
         for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"):

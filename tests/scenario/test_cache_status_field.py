@@ -87,7 +87,7 @@ origin = http://127.0.0.1:{self.origin.number}
 proxy_cache = off
 cache_status = on
 """
-        await self.shield(ON, more=more)
+        await self.shield(f"{ON}\nmethods = GET HEAD", more=more)
         self.assertEqual("s3shield", said(await self.get("/a", "DELETE")))
         self.assertEqual(
             "s3shield; fwd=bypass; fwd-status=404; detail=cache-off", said(await self.get("/off"))

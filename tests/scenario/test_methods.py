@@ -131,11 +131,30 @@ class MethodTests(MethodScenario):
         self.assertEqual([], self.origin.asked)
 
     async def test_not_allowed(self) -> None:
-        """Without `methods` it is 405 as before, body and all."""
-        await self.shield()
+        """What `methods` does not name is 405 as before, body and all."""
+        await self.shield("methods = GET HEAD")
         got = await self.send(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")
         self.assertEqual((405, "GET, HEAD"), (got.status, got.headers["allow"]))
         self.assertEqual([], self.origin.asked)
+
+    async def test_plain_origin(self) -> None:
+        """A plain origin is sent every method, also ones nobody knows, as by proxy_pass."""
+        self.origin.answers["/x"] = answer(body=b"done")
+        await self.shield()
+        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"):
+            self.assertEqual(b"done", (await self.get("/x", method)).body, method)
+        self.assertEqual(6, len(self.origin.asked))
+        got = await self.get("/x", "TRACE")
+        allowed = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+        self.assertEqual((405, allowed), (got.status, got.headers["allow"]))
+        self.assertEqual(6, len(self.origin.asked))
+
+    async def test_unknown_method_invalidates(self) -> None:
+        """RFC 9111 section 4.4: a method of which nobody knows whether it is safe."""
+        await self.shield()
+        self.assertEqual(["MISS", "HIT"], [(await self.get("/a")).cache for _ in range(2)])
+        await self.get("/a", "BREW")
+        self.assertEqual("MISS", (await self.get("/a")).cache)
 
     async def test_success_invalidates(self) -> None:
         """Target, Location and Content-Location are asked for anew; others are not."""
