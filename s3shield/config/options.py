@@ -142,6 +142,8 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "proxy_cache_use_stale": Spec(read.use_stale, _POLICY.use_stale),
     "proxy_cache_background_update": Spec(parse_flag, _POLICY.background_update),
     "proxy_cache_revalidate": Spec(parse_flag, _POLICY.revalidate),
+    "max_variants": Spec(read.count(1, 10_000), _POLICY.max_variants),
+    "hit_for_miss": Spec(parse_seconds, _POLICY.hit_for_miss),
     "proxy_cache_heuristic": Spec(parse_flag, _POLICY.heuristic),
     "proxy_cache_max_range_offset": Spec(read.limit, _POLICY.max_range_offset),
     "proxy_ignore_headers": Spec(read.ignored_headers, _POLICY.ignore_headers, empty=True),
@@ -178,7 +180,7 @@ LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             *("metrics", "replica", "aws_role_arn", "aws_role_session_name"),
-            *("max_variants", "hit_for_miss", "range_connections", "read_ahead"),
+            *("range_connections", "read_ahead"),
             *("proxy_cache_purge", "allow", "deny", "satisfy"),
             *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),

@@ -29,8 +29,10 @@ from s3shield.policy import (
     Request,
     ResponseHead,
     ServeStale,
+    identify,
     on_origin_error,
     revalidation_fields,
+    selection_fields,
     stored_head,
     variant_key,
 )
@@ -63,7 +65,8 @@ class Flight:
 
     location: where it belongs. request, route: whose fetch it is. entry: the stale entry
     that is asked about, or None. waiting: the transactions to answer, the leader first;
-    empty for a background refresh. joinable: whether others may join.
+    empty for a background refresh. joinable: whether others may join. again: a 304 was of no
+    use before.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Flight:
         *,
         joinable: bool,
         attempt: int = 0,
+        again: bool = False,
     ) -> None:
         self._location = location
         self._zone = location.zone
@@ -83,16 +87,17 @@ class Flight:
         self._request = request
         self._route = route
         self._entry = entry
-        self._asked: Entry | None = None  # what a 304 would be about
+        self._asked: list[Entry] = []  # what a 304 would be about
         self._company = Company(waiting, self._abandoned)
         self.digest = route.digest
         self.joinable = joinable
         self._attempt = attempt
+        self._again = again
         self._call: OriginCall | None = None
         self._head: ResponseHead | None = None
         self._length: int | None = None
         self._meta: EntryMeta | None = None  # set when the response is to be stored
-        self._vary: tuple[bytes, ...] | None = None  # known once the head is in
+        self._vary: tuple[bytes, ...] | None = None  # known once the head is in, at the latest
         self._what: Representation | None = None
         self._chunks: list[bytes] | None = None  # a short body, collected
         self._fill: Fill | None = None  # a long one, passing through
@@ -112,11 +117,22 @@ class Flight:
         if self._over:
             return
         extra = self._extra
-        if self._entry is not None and location.policy.revalidate:
-            conditions = revalidation_fields(self._entry)
-            self._asked = self._entry if conditions else None
-            extra = (*conditions, *extra)
+        if location.policy.revalidate:
+            extra = (*self._conditions(), *extra)
         self._call = location.ask(b"GET", self._request, self._route, extra, self)
+
+    def _conditions(self) -> Fields:
+        """Return the validators of the stale entry; else those of all other variants."""
+        if self._entry is not None:
+            self._asked, conditions = [self._entry], revalidation_fields(self._entry)
+        elif self._again:
+            return ()
+        else:
+            self._vary, self._asked = self._zone.variants(self._route)
+            conditions = selection_fields(self._asked)
+        if not conditions:
+            self._asked = []
+        return conditions
 
     def join(self, transaction: Transaction) -> bool:
         """Let one more client have what this flight brings; False when it cannot."""
@@ -143,7 +159,7 @@ class Flight:
         self._head = self.watch.see(head)
         for transaction in self._company:
             transaction.origin_status = head.status
-        if head.status == 304 and self._asked is not None:
+        if head.status == 304 and self._asked:
             return  # answered at its end, so that the connection is free again
         if head.status == 304:
             self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
@@ -267,11 +283,18 @@ class Flight:
 
     def _end_not_modified(self) -> None:
         self._close()
-        entry, head = self._asked, self._head
-        assert entry is not None
+        head = self._head
         assert head is not None
-        location, times = self._location, (self.since, self._response_time)
-        fresh = refresh(self._zone.store, entry, head, times, location.policy, self.watch.since)
+        location, times, store = self._location, (self.since, self._response_time), self._zone.store
+        which = identify(head, self._asked)
+        if which is None:
+            fresh = None
+            if self._entry is not None:
+                store.remove(self._entry.digest)
+        else:
+            fresh = refresh(
+                store, self._asked[which], head, times, location.policy, self.watch.since
+            )
         if fresh is None:
             self._relaunch(self._company.take(), attempt=self._attempt)
             return
@@ -292,6 +315,7 @@ class Flight:
                 waiting,
                 joinable=self.digest not in self._zone.flights,
                 attempt=attempt,
+                again=True,
             )
         )
 

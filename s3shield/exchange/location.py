@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Location"]
 
-_UNSTORED_FOR: Final = 10.0
-"""Seconds for which requests for a key that turned out uncacheable do not queue."""
 _COLLECTED: Final = 32 * 1024
 """Bytes up to which an answer goes out in one write where there is no zone to say."""
 _NO_END: Final = 1 << 60
@@ -297,7 +295,7 @@ class Location:
 
     def remember_unstored(self, route: Route) -> None:
         """Requests for this key do not queue for a while."""
-        self.zone.mark_unstored(route, self.around.clock() + _UNSTORED_FOR)
+        self.zone.mark_unstored(route, self.around.clock() + self.policy.hit_for_miss)
 
     def give_entry(self, transaction: Transaction, entry: Entry, status: CacheStatus) -> None:
         """Answer from a stored entry."""

@@ -51,10 +51,18 @@ class RangeFlight(Flight):
         *,
         joinable: bool,
         attempt: int = 0,
+        again: bool = False,
         whole: bool = False,
     ) -> None:
         super().__init__(
-            location, request, route, entry, waiting, joinable=joinable, attempt=attempt
+            location,
+            request,
+            route,
+            entry,
+            waiting,
+            joinable=joinable,
+            attempt=attempt,
+            again=again,
         )
         shift, most = location.zone.store.block_shift, location.policy.max_ranges
         self._wanted = None if whole else wanted(request, shift, most)

@@ -9,7 +9,6 @@ from s3shield.policy import (
     EntryFlag,
     ResponseHead,
     freshen,
-    identify,
     parse_stored_head,
     serialize_head,
 )
@@ -27,16 +26,11 @@ def refresh(
     times: tuple[float, float],
     policy: CachePolicy,
     since: int | None = None,
-) -> Entry | None:
-    """Bring `entry` up to date in the store; return it as it is now.
+) -> Entry:
+    """Bring `entry`, which the 304 names, up to date in the store; return it as it is now.
 
     times: epoch seconds of request and 304. since: the store's fence at the request.
-    None: the 304 speaks of something else than we have; the entry is gone then, and the
-    whole must be asked for.
     """
-    if identify(not_modified, [entry]) is None:
-        store.remove(entry.digest)
-        return None
     meta, merged = freshen(entry, parse_stored_head(entry.head), not_modified, *times, policy)
     # None: somebody has replaced it; what we have was right a moment ago.
     fresh = store.freshen(entry, meta, serialize_head(merged), since) or entry

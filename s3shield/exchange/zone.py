@@ -32,15 +32,27 @@ if TYPE_CHECKING:
 
 __all__ = ["VARIANTS", "Place", "Zone"]
 
-Place = tuple[bytes, bytes, tuple[Route, bytes] | None, Watch | None]
+Place = tuple[bytes, bytes, tuple[Route, bytes, int] | None, Watch | None]
 """Where a response goes, and what may forbid it.
 
-(digest, key text, None or (route, comma-separated selecting names) of a variant, watch).
+(digest, key text, None or (route, comma-separated selecting names, most variants) of a
+variant, watch).
 """
 
 VARIANTS: Final = int(EntryFlag.VARIANTS)  # arithmetic on an IntFlag costs a microsecond
+_NO_BODY: Final = int(EntryFlag.FROM_HEAD | EntryFlag.WITHDRAWN)
+_SALT: Final = 8
+"""Bytes that a mark's body begins with; the digests of the variants follow. See `invalidate`."""
+_UNSALTED: Final = bytes(_SALT)
+_DIGEST: Final = 16
 _MOST_MARKS: Final = 65536
 """Hit-for-miss marks remembered; past it all are forgotten, which only costs queueing."""
+
+
+def _listed(mark: Entry) -> list[bytes]:
+    """Return the digests of the variants that a mark leads to, the latest stored last."""
+    body = mark.body or b""
+    return [body[at : at + _DIGEST] for at in range(_SALT, len(body), _DIGEST)]
 
 
 class Zone:
@@ -85,6 +97,7 @@ class Zone:
     ) -> Entry | None:
         """Return the entry that `request` selects of those that `mark` (VARIANTS) leads to."""
         names = tuple(mark.head.split(b","))
+        self.store.touch(mark.digest)
         return self.store.get(*self.place(route, request, policy, names)[:2])
 
     def place(
@@ -101,12 +114,25 @@ class Zone:
         """
         if not names:
             return route.digest, route.key_text, None, watch
-        key = route.key_text + b"\0" + variant_key(request, names, policy)
         mark = self.store.get(route.digest, route.key_text)
-        if mark is not None and mark.flags & VARIANTS and mark.body:
-            key += b"\0" + mark.body  # see `invalidate`
-        digest = hashlib.blake2b(key, digest_size=16).digest()
-        return digest, key, (route, b",".join(names)), watch
+        salted = mark is not None and mark.flags & VARIANTS and mark.body
+        salt = salted[:_SALT] if salted else _UNSALTED
+        key = b"%b\0%b\0%b" % (route.key_text, variant_key(request, names, policy), salt)
+        digest = hashlib.blake2b(key, digest_size=_DIGEST).digest()
+        return digest, key, (route, b",".join(names), policy.max_variants), watch
+
+    def variants(self, route: Route) -> tuple[tuple[bytes, ...], list[Entry]]:
+        """Return the selecting names of a key that has variants, and the responses stored."""
+        mark = self.store.get(route.digest, route.key_text)
+        if mark is None or not mark.flags & VARIANTS:
+            return (), []
+        below = route.key_text + b"\0"
+        found = [self.store.get(digest, None) for digest in _listed(mark)]
+        return tuple(mark.head.split(b",")), [
+            each
+            for each in found
+            if each is not None and each.key.startswith(below) and not each.flags & _NO_BODY
+        ]
 
     def keep(self, place: Place, meta: EntryMeta, head: bytes, body: bytes) -> None:
         """Store a response whose body fits in the index."""
@@ -189,8 +215,8 @@ class Zone:
             sparse.changed()
         mark = self.store.get(route.digest, route.key_text)
         if mark is not None and mark.flags & VARIANTS:
-            # Variants are found by way of the mark: another body of it, other variants.
-            self._mark(route, mark, mark.head, os.urandom(8))
+            # Variants are found by way of the mark: another salt in it, other variants.
+            self._mark(route, mark, mark.head, os.urandom(_SALT))
         elif mark is not None:
             self.store.remove(route.digest)
 
@@ -217,16 +243,27 @@ class Zone:
         return False
 
     def _prepare(self, place: Place, meta: EntryMeta) -> None:
-        """Note the selecting header names where lookups begin; forget marks."""
+        """Note the variant and the selecting names where lookups begin; forget marks."""
         primary = place[2]
         if primary is None:
             self._unstored.pop(place[0], None)
             return
-        route, names = primary
+        route, names, most = primary
         self._unstored.pop(route.digest, None)
-        there = self.store.get(route.digest, route.key_text)
-        if there is None or not there.flags & VARIANTS or there.head != names:
-            self._mark(route, meta, names, b"")
+        mark = self.store.get(route.digest, route.key_text)
+        if mark is None or not mark.flags & VARIANTS:
+            self._mark(route, meta, names, _UNSALTED + place[0])
+            return
+        listed = _listed(mark)
+        if place[0] in listed and mark.head == names:
+            return
+        listed = [each for each in listed if each != place[0]]
+        if len(listed) >= most:
+            listed = [each for each in listed if self.store.get(each, None) is not None]
+        while len(listed) >= most:
+            self.store.remove(listed.pop(0))  # the one that has not been stored for longest
+        salt = (mark.body or _UNSALTED)[:_SALT]
+        self._mark(route, meta, names, b"".join((salt, *listed, place[0])))
 
     def _mark(self, route: Route, like: StoredResponse, names: bytes, body: bytes) -> None:
         mark = EntryMeta(

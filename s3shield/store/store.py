@@ -122,13 +122,13 @@ class Store:
 
     # Entries
 
-    def get(self, digest: bytes, key: bytes) -> Entry | None:
-        """Return the entry of `digest`, 16 bytes, with that key text, or None."""
+    def get(self, digest: bytes, key: bytes | None) -> Entry | None:
+        """Return the entry of `digest`, 16 bytes, with that key text (None: any), or None."""
         if self._pending:
             row = self._pending.get(digest)
             if row is not None and self._in_force(row):
                 entry = row.entry
-                return entry if entry is not None and entry.key == key else None
+                return entry if entry is not None and (entry.key == key or key is None) else None
         try:
             recent = self._place.recent
             if recent is not None and recent.rows[0]:
@@ -137,12 +137,12 @@ class Store:
                     if len(found) == 16:
                         return None  # removed
                     entry = Entry(found[16:], digest)
-                    return entry if entry.key == key else None
+                    return entry if entry.key == key or key is None else None
             entry = self._find(digest)
         except (lmdb.Error, RecordError) as error:
             self._trouble(f"the cache's index cannot be read: {plain(error)}")
             return None
-        return entry if entry is not None and entry.key == key else None
+        return entry if entry is not None and (entry.key == key or key is None) else None
 
     def _in_force(self, row: Row) -> bool:
         """Tell whether no other process has overruled our pending change."""

@@ -170,10 +170,10 @@ class PoisonTests(Attack):
         held: list[Any] = []
 
         def by_language(connection: Any, asked: Any) -> None:
-            if "if-none-match" in asked.headers:
+            language = asked.headers.get("accept-language", "none")
+            if asked.headers.get("if-none-match") == f'"{language}"':
                 held.append((connection, asked))
                 return
-            language = asked.headers.get("accept-language", "none")
             fields = {
                 "Vary": "Accept-Language",
                 "ETag": f'"{language}"',
