@@ -199,6 +199,7 @@ def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CacheP
         use_stale=get("proxy_cache_use_stale"),
         background_update=get("proxy_cache_background_update"),
         revalidate=get("proxy_cache_revalidate"),
+        verify_checksums=get("verify_checksums"),
         hit_for_miss=get("hit_for_miss"),
         max_variants=get("max_variants"),
         client_revalidate=get("client_revalidate"),

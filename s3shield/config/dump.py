@@ -183,6 +183,7 @@ def _policy(policy: CachePolicy) -> Pairs:
     yield "proxy_cache_use_stale", " ".join(sorted(policy.use_stale)) or "off"
     yield "proxy_cache_background_update", _flag(policy.background_update)
     yield "proxy_cache_revalidate", _flag(policy.revalidate)
+    yield "verify_checksums", _flag(policy.verify_checksums)
     yield "max_variants", str(policy.max_variants)
     yield "hit_for_miss", format_seconds(policy.hit_for_miss)
     yield "proxy_cache_heuristic", _flag(policy.heuristic)

@@ -142,6 +142,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "proxy_cache_use_stale": Spec(read.use_stale, _POLICY.use_stale),
     "proxy_cache_background_update": Spec(parse_flag, _POLICY.background_update),
     "proxy_cache_revalidate": Spec(parse_flag, _POLICY.revalidate),
+    "verify_checksums": Spec(parse_flag, _POLICY.verify_checksums),
     "max_variants": Spec(read.count(1, 10_000), _POLICY.max_variants),
     "hit_for_miss": Spec(parse_seconds, _POLICY.hit_for_miss),
     "proxy_cache_heuristic": Spec(parse_flag, _POLICY.heuristic),

@@ -28,11 +28,10 @@ from s3shield.policy import (
     OriginFailure,
     Request,
     ResponseHead,
+    RunningDigest,
     ServeStale,
-    identify,
+    body_digest,
     on_origin_error,
-    revalidation_fields,
-    selection_fields,
     stored_head,
     variant_key,
 )
@@ -42,9 +41,9 @@ from .answer import Representation
 from .company import Company
 from .fill import Fill
 from .purging import Watch
-from .refresh import refresh
+from .refresh import NOTHING_ASKED, Question
 from .transaction import Transaction
-from .verdict import failing, judge
+from .verdict import examine, failing, judge
 from .zone import Place
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Flight:
         self._request = request
         self._route = route
         self._entry = entry
-        self._asked: list[Entry] = []  # what a 304 would be about
+        self._question = NOTHING_ASKED
         self._company = Company(waiting, self._abandoned)
         self.digest = route.digest
         self.joinable = joinable
@@ -103,6 +102,7 @@ class Flight:
         self._fill: Fill | None = None  # a long one, passing through
         self._refusal = waiting[0].refusal if waiting else None
         self._withheld: frozenset[bytes] = frozenset()
+        self._check: RunningDigest | None = None
         self._over = False
         self.since = self._response_time = 0.0
         self._largest, self._extra = location.largest, _NOTHING
@@ -118,21 +118,17 @@ class Flight:
             return
         extra = self._extra
         if location.policy.revalidate:
-            extra = (*self._conditions(), *extra)
+            self._ask_about()
+            extra = (*self._question.fields, *extra)
         self._call = location.ask(b"GET", self._request, self._route, extra, self)
 
-    def _conditions(self) -> Fields:
-        """Return the validators of the stale entry; else those of all other variants."""
+    def _ask_about(self) -> None:
+        """Ask about the stale entry; else which of the variants will do."""
         if self._entry is not None:
-            self._asked, conditions = [self._entry], revalidation_fields(self._entry)
-        elif self._again:
-            return ()
-        else:
-            self._vary, self._asked = self._zone.variants(self._route)
-            conditions = selection_fields(self._asked)
-        if not conditions:
-            self._asked = []
-        return conditions
+            self._question = Question.about(self._entry)
+        elif not self._again:
+            self._vary, variants = self._zone.variants(self._route)
+            self._question = Question.among(variants)
 
     def join(self, transaction: Transaction) -> bool:
         """Let one more client have what this flight brings; False when it cannot."""
@@ -159,7 +155,7 @@ class Flight:
         self._head = self.watch.see(head)
         for transaction in self._company:
             transaction.origin_status = head.status
-        if head.status == 304 and self._asked:
+        if head.status == 304 and self._question:
             return  # answered at its end, so that the connection is free again
         if head.status == 304:
             self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
@@ -176,6 +172,8 @@ class Flight:
         else:
             self._meta = verdict.meta
             self._vary, self._withheld = verdict.vary, verdict.withheld
+            digest = body_digest(head) if policy.is_bucket and policy.verify_checksums else None
+            self._check = None if digest is None else digest.running()
             self._part_with_other_variants()
         # What goes out now keeps an Age of the origin's (RFC 9111 section 5.1).
         sent = stored_head(head, policy, length=length, now=now, keep_age=True)
@@ -220,7 +218,8 @@ class Flight:
         self._close()
         if self._fill is not None:
             location.trouble(self._route, failure)
-            self._company.note(NoStoreReason.TRUNCATED)
+            damaged = failure.kind is FailureKind.DAMAGED
+            self._company.note(failure.reason if damaged else NoStoreReason.TRUNCATED)
             self._fill.keep_no_longer()
             self._fill.fail()
             return
@@ -230,13 +229,13 @@ class Flight:
             location.trouble(self._route, failure)
         if isinstance(verdict, ServeStale) and self._entry is not None:
             for transaction in self._company.take():
-                transaction.reason = NoStoreReason.ORIGIN_ERROR
+                transaction.reason = failure.reason
                 location.give_entry(transaction, self._entry, CacheStatus.STALE)
             return
         waiting = self._company.take()
         told = waiting if self._attempt == _SECOND else waiting[:1]
         for transaction in told:
-            transaction.reason = NoStoreReason.ORIGIN_ERROR
+            transaction.reason = failure.reason
             transaction.cache_status = CacheStatus.MISS
             transaction.refuse(failure.gateway_status)
         self._relaunch(waiting[len(told) :], attempt=_SECOND)
@@ -244,6 +243,9 @@ class Flight:
     # Ends
 
     def _end_short(self, body: bytes) -> None:
+        if failure := examine(self._check, body):
+            self.origin_failed(failure)
+            return
         self._close()
         what = self._what
         assert what is not None
@@ -259,6 +261,9 @@ class Flight:
             head = self._head_to_keep(fill.arrived)
             body = fill.in_memory
             if body is not None:
+                if failure := examine(self._check, body):
+                    self.origin_failed(failure)
+                    return
                 self._zone.keep(self._place(), self._meta, head, body)
             elif isinstance(fill.writer, BodyWriter):
                 # Until the index names the file, newcomers are served from here.
@@ -268,6 +273,10 @@ class Flight:
         self._landed(fill)
 
     def _landed(self, fill: Fill) -> None:
+        writer = fill.writer
+        if isinstance(writer, BodyWriter) and writer.wrong and (bad := examine(self._check)):
+            self.origin_failed(bad)
+            return
         self._close()
         fill.end()
 
@@ -283,18 +292,10 @@ class Flight:
 
     def _end_not_modified(self) -> None:
         self._close()
-        head = self._head
-        assert head is not None
-        location, times, store = self._location, (self.since, self._response_time), self._zone.store
-        which = identify(head, self._asked)
-        if which is None:
-            fresh = None
-            if self._entry is not None:
-                store.remove(self._entry.digest)
-        else:
-            fresh = refresh(
-                store, self._asked[which], head, times, location.policy, self.watch.since
-            )
+        assert self._head is not None
+        location, since = self._location, self.watch.since
+        times, store = (self.since, self._response_time), self._zone.store
+        fresh = self._question.answered(self._head, times, location.policy, store, since)
         if fresh is None:
             self._relaunch(self._company.take(), attempt=self._attempt)
             return
@@ -327,7 +328,7 @@ class Flight:
             inline_limit=self._zone.inline_limit,
             new_body=None
             if self._meta is None
-            else lambda: self._zone.new_body(self._place(), self._length),
+            else lambda: self._zone.new_body(self._place(), self._length, self._check),
             abandoned=self._abandoned,
         )
         for transaction in self._company.take():

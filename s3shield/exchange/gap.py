@@ -16,9 +16,10 @@ from .answer import Answer
 from .fill import Fill
 from .matching import Match, guard, match
 from .transaction import Transaction
+from .verdict import examine
 
 if TYPE_CHECKING:
-    from s3shield.policy import Request
+    from s3shield.policy import Request, RunningDigest
     from s3shield.routing import Route
     from s3shield.store import GapWriter
     from s3shield.wire import OriginCall
@@ -34,16 +35,25 @@ class Gap:
     """See the module's text. A `wire.Receiver`.
 
     start, stop: offsets, the first at a block's start. fill: set once the bytes are known
-    to be the right ones. request, route: whose fetch it is.
+    to be the right ones. request, route: whose fetch it is. check: what a gap that is the
+    whole body must sum up to.
     """
 
     def __init__(
-        self, sparse: Sparse, start: int, stop: int, request: Request, route: Route
+        self,
+        sparse: Sparse,
+        start: int,
+        stop: int,
+        request: Request,
+        route: Route,
+        *,
+        check: RunningDigest | None = None,
     ) -> None:
         self.start = start
         self.stop = stop
         self.fill: Fill | None = None
         self.over = False
+        self._check = check
         self._sparse = sparse
         self._request = request
         self._route = route
@@ -207,7 +217,7 @@ class Gap:
             self.idle()
 
     def _new_writer(self) -> GapWriter:
-        self._writer = self._sparse.body.writer(self.start)
+        self._writer = self._sparse.body.writer(self.start, self._check)
         return self._writer
 
     def _finish(self) -> None:
@@ -219,10 +229,22 @@ class Gap:
 
     def _landed(self) -> None:
         if not self.over:
-            self.over = True
             assert self.fill is not None
+            # A gap that was shortened has not seen all of it.
+            whole = self.fill.arrived == self._sparse.body.entry.size
+            if whole and (failure := examine(self._check)):
+                self._damaged(failure)
+                return
+            self.over = True
             self.fill.end()
             self._sparse.filled(self)
+
+    def _damaged(self, failure: OriginFailure) -> None:
+        """The body is not what its head announced: nobody gets the end of it."""
+        self._sparse.location.trouble(self._route, failure)
+        self._end()
+        self._sparse.changed()
+        self._cut()
 
     def _changed(self) -> None:
         self._end()

@@ -155,7 +155,8 @@ class RangeFlight(Flight):
         # A whole answer to a request for a part: an origin that knows no ranges.
         ranges = self._wanted is None or self._part_given is not None
         sparse = self._sparse = Sparse(self._location, body, self.digest, ranges=ranges)
-        gap = self._gap = sparse.adopt(self._call, part, (self._request, self._route))
+        check = self._check if part.start == 0 and part.end == size else None
+        gap = self._gap = sparse.adopt(self._call, part, (self._request, self._route), check)
         waiting = self._company.take()
         for transaction in waiting:
             sparse.give(transaction, body.entry, what, fresh=True)

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 
-from s3shield.policy import CacheStatus, ContentRange, NoStoreReason, OriginFailure, Request
+from s3shield.policy import (
+    CacheStatus,
+    ContentRange,
+    NoStoreReason,
+    OriginFailure,
+    Request,
+    RunningDigest,
+)
 
 from .answer import Answer, Representation
 from .fill import Fill
@@ -93,11 +100,13 @@ class Sparse:
         self.give(transaction, self.body.entry, what, fresh=True)
         return True
 
-    def adopt(self, call: OriginCall, part: ContentRange, whose: Whose) -> Gap:
-        """Begin with a call under way, which brings `part`."""
+    def adopt(
+        self, call: OriginCall, part: ContentRange, whose: Whose, check: RunningDigest | None
+    ) -> Gap:
+        """Begin with a call under way, which brings `part`. check: of the whole body, if it is."""
         assert part.start is not None
         assert part.end is not None
-        gap = Gap(self, part.start, part.end, *whose)
+        gap = Gap(self, part.start, part.end, *whose, check=check)
         self.gaps.append(gap)
         gap.adopt(call, part.end)
         return gap

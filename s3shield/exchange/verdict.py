@@ -15,6 +15,7 @@ from s3shield.policy import (
     OriginFailure,
     Request,
     ResponseHead,
+    RunningDigest,
     ServeStale,
     admit,
     assess,
@@ -23,7 +24,7 @@ from s3shield.policy import (
 )
 from s3shield.store import Entry
 
-__all__ = ["Verdict", "failing", "judge"]
+__all__ = ["Verdict", "examine", "failing", "judge"]
 
 
 _FAILINGS: Final = frozenset({403, 404, 429})
@@ -50,6 +51,24 @@ class Verdict:
     def personal(self) -> bool:
         """See the class."""
         return self.reason in _PERSONAL
+
+
+def examine(check: RunningDigest | None, rest: bytes = b"") -> OriginFailure | None:
+    """Return the failure that a body is which is not what its head announced, or None.
+
+    check: has seen all of it but `rest`.
+    """
+    if check is None:
+        return None
+    check.update(rest)
+    if check.matches:
+        return None
+    wanted = check.wanted
+    text = (
+        f"its {wanted.algorithm} is {check.value.hex()}, where {wanted.field.decode()} says"
+        f" {wanted.value.hex()} (verify_checksums = off where that field is no checksum)"
+    )
+    return OriginFailure(FailureKind.DAMAGED, text)
 
 
 def failing(

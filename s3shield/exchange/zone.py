@@ -18,6 +18,7 @@ from s3shield.policy import (
     EntryFlag,
     EntryMeta,
     Request,
+    RunningDigest,
     StoredResponse,
     variant_key,
 )
@@ -143,10 +144,13 @@ class Zone:
         self._prepare(place, meta)
         self.store.put(digest, key, meta, head, body, tags, since)
 
-    def new_body(self, place: Place, length: int | None) -> BodyWriter:
+    def new_body(
+        self, place: Place, length: int | None, check: RunningDigest | None = None
+    ) -> BodyWriter:
         """Open a file for a body. length: bytes to come, None when not known."""
         watch = place[3]
-        return self.store.create_body(place[0], length, None if watch is None else watch.since)
+        since = None if watch is None else watch.since
+        return self.store.create_body(place[0], length, since, check)
 
     def keep_file(
         self, place: Place, meta: EntryMeta, head: bytes, writer: BodyWriter

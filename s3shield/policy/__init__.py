@@ -44,6 +44,7 @@ from .decide import (
     on_origin_error,
     stale_while_updating,
 )
+from .digests import BodyDigest, RunningDigest, body_digest
 from .entry import (
     NEVER,
     EntryFlag,
@@ -148,6 +149,7 @@ __all__ = [
     "VARY_STAR",
     "Admission",
     "AnyStatus",
+    "BodyDigest",
     "CachePolicy",
     "CacheStatus",
     "ContentRange",
@@ -175,6 +177,7 @@ __all__ = [
     "RequestWithBody",
     "ResponseHead",
     "Revalidate",
+    "RunningDigest",
     "ServeStale",
     "Store",
     "StoredResponse",
@@ -183,6 +186,7 @@ __all__ = [
     "admit",
     "admit_partial",
     "assess",
+    "body_digest",
     "cache_status_member",
     "conditional",
     "content_length",

@@ -6,6 +6,8 @@ import enum
 
 import attrs
 
+from .status import NoStoreReason
+
 __all__ = ["FailureKind", "OriginFailure"]
 
 
@@ -20,6 +22,8 @@ class FailureKind(enum.Enum):
     """Connecting, the first byte, or the next byte took too long."""
     INVALID = "invalid_header"
     """Not HTTP, or HTTP that must not be believed (RFC 9112 section 6.3)."""
+    DAMAGED = "error  "
+    """A whole answer whose body is not what its head announces: see `digests`."""
     STATUS = "http_"
     """A whole answer whose status counts as a failure: see `OriginFailure.status`."""
 
@@ -43,6 +47,12 @@ class OriginFailure:
     status: int = 0
     code: str = ""
     before_head: bool = True
+
+    @property
+    def reason(self) -> NoStoreReason:
+        """Why nothing is stored."""
+        damaged = self.kind is FailureKind.DAMAGED
+        return NoStoreReason.INTEGRITY if damaged else NoStoreReason.ORIGIN_ERROR
 
     @property
     def gateway_status(self) -> int:

@@ -110,6 +110,7 @@ class CachePolicy:
     guess lifetimes (RFC 9111 4.2.2). targets: RFC 9213 field names, the most specific
     first. cache_methods: `proxy_cache_methods`, of GET and HEAD. max_object_size:
     largest body stored, None for no limit. min_uses: `proxy_cache_min_uses`.
+    verify_checksums: compare a bucket's bodies with what their heads announce (`digests`).
     hit_for_miss: how long "this key is not cacheable" is remembered. max_variants:
     most variants of one key.
 
@@ -147,6 +148,7 @@ class CachePolicy:
     cache_methods: frozenset[bytes] = frozenset({b"GET", b"HEAD"})
     max_object_size: int | None = None
     min_uses: int = 1
+    verify_checksums: bool = True
     hit_for_miss: int = 30
     max_variants: int = 64
 

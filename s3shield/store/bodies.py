@@ -12,7 +12,7 @@ import attrs
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from s3shield.policy import StoredResponse
+from s3shield.policy import RunningDigest, StoredResponse
 
 from .files import Bodies, BodyFile, Threads
 from .record import Entry
@@ -57,8 +57,16 @@ class Shelf(Protocol):
 class _File:
     """The part that runs in threads: one call at a time, in order."""
 
-    def __init__(self, bodies: Bodies, digest: bytes, blob: bytes, block_shift: int) -> None:
+    def __init__(
+        self,
+        bodies: Bodies,
+        digest: bytes,
+        blob: bytes,
+        block_shift: int,
+        check: RunningDigest | None,
+    ) -> None:
         self.fd = -1
+        self.check = check
         self.checksums: list[int] = []
         self._bodies = bodies
         self._digest = digest
@@ -78,6 +86,8 @@ class _File:
                     rest = rest[os.write(self.fd, rest) :]
         for piece in pieces:
             self._sum(piece)
+            if self.check is not None:
+                self.check.update(piece)
 
     def _sum(self, piece: bytes) -> None:
         view = memoryview(piece)
@@ -98,7 +108,8 @@ class BodyWriter:
     """One body being written. Event loop's thread only; the disk is met in threads.
 
     written: int, bytes that can be read back. backlog: int, bytes given and not yet
-    written. failed: Exception or None; a failed writer takes and drops everything.
+    written. failed: Exception or None; a failed writer takes and drops everything. wrong: the
+    whole was written and is not what `check` wants.
     on_drain: called when the backlog has fallen to LOW_MARK or less. on_error: called
     once, when the body cannot be written.
     """
@@ -112,10 +123,12 @@ class BodyWriter:
         blob: bytes,
         block_shift: int,
         expected: int | None,
+        check: RunningDigest | None = None,
     ) -> None:
         self.written = 0
         self.backlog = 0
         self.failed: Exception | None = None
+        self.wrong = False
         self.on_drain: Callable[[], None] | None = None
         self.on_error: Callable[[], None] | None = None
         self._shelf = shelf
@@ -125,7 +138,7 @@ class BodyWriter:
         self._block_shift = block_shift
         self._expected = expected
         self._queue: deque[bytes] = deque()
-        self._at = _File(bodies, digest, blob, block_shift)
+        self._at = _File(bodies, digest, blob, block_shift, check)
         self._file: BodyFile | None = None
         self._busy = False
         self._over = False  # aborted, failed or committed
@@ -145,7 +158,7 @@ class BodyWriter:
     ) -> Deferred[Entry | None]:
         """End the body; fires with its entry once every process can see it.
 
-        None when it is not stored: it failed, was aborted, or is not as long as expected.
+        None when it is not stored: it failed, was aborted, or is not as expected.
         """
         if self._over:
             return succeed(None)
@@ -221,7 +234,9 @@ class BodyWriter:
         if file is None or self._over:
             return None
         entry = None
-        if self._expected is None or self.written == self._expected:
+        check = self._at.check
+        self.wrong = check is not None and not check.matches
+        if not self.wrong and self._expected in (None, self.written):
             entry = self._shelf.shelve(
                 WrittenBody(
                     digest=self._digest,

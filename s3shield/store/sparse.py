@@ -16,6 +16,8 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from s3shield.policy import RunningDigest
+
 from .blocks import Blocks
 from .bodies import LOW_MARK
 from .files import Bodies, BodyFile, BodyFileGoneError, Threads
@@ -167,10 +169,10 @@ class SparseBody:
             self._first = False
             self.entry = entry
 
-    def writer(self, start: int) -> GapWriter:
-        """Return what writes the bytes from `start` on."""
+    def writer(self, start: int, check: RunningDigest | None = None) -> GapWriter:
+        """Return what writes the bytes from `start` on. check: is given them too, in order."""
         self._writers += 1
-        return GapWriter(self, self._shelf, start)
+        return GapWriter(self, self._shelf, start, check)
 
     def writer_ended(self) -> None:
         """A writer has written all that it will."""
@@ -198,19 +200,22 @@ class GapWriter:
     on_error: as a BodyWriter's.
     """
 
-    def __init__(self, body: SparseBody, shelf: BlockShelf, start: int) -> None:
+    def __init__(
+        self, body: SparseBody, shelf: BlockShelf, start: int, check: RunningDigest | None = None
+    ) -> None:
         self.written = start
         self.backlog = 0
         self.failed: Exception | None = None
         self.on_drain: Callable[[], None] | None = None
         self.on_error: Callable[[], None] | None = None
         self._body = body
+        self._check = check
         self._shelf = shelf
         self._queue: deque[bytes] = deque()
         self._busy = True
         self._over = self._ended = False
         self._ending: list[Deferred[None]] = []
-        self._sums = _Sums(start, body.blocks.size, body.blocks.shift)
+        self._sums = _Sums(start, body.blocks.size, body.blocks.shift, check)
         body.when_open(self._begin)
 
     def write(self, data: bytes) -> None:
@@ -274,6 +279,9 @@ class GapWriter:
         self._busy = False
         self.written += size
         self.backlog = max(0, self.backlog - size)
+        check, last = self._check, self._body.blocks.count - 1
+        if check is not None and blocks and blocks[-1][0] == last and not check.matches:
+            blocks.pop()  # it is not what it should be: it never becomes whole
         self._body.add(blocks)
         self._next()
         if self.on_drain is not None and self.backlog <= LOW_MARK and not self._over:
@@ -308,7 +316,8 @@ class GapWriter:
 class _Sums:
     """CRC-32 of each whole block among bytes from `start` on; for one thread at a time."""
 
-    def __init__(self, start: int, size: int, shift: int) -> None:
+    def __init__(self, start: int, size: int, shift: int, check: RunningDigest | None) -> None:
+        self._check = check
         self._at = start
         self._size = size
         self._shift = shift
@@ -316,6 +325,8 @@ class _Sums:
         self._whole = start == start >> shift << shift
 
     def feed(self, piece: bytes, done: list[tuple[int, int]]) -> None:
+        if self._check is not None:
+            self._check.update(piece)
         view = memoryview(piece)
         while view:
             block = self._at >> self._shift

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from s3shield.policy import StoredResponse
+from s3shield.policy import RunningDigest, StoredResponse
 
 from .bodies import BodyWriter, WrittenBody
 from .change import Row
@@ -171,12 +171,6 @@ class Store:
         """
         return self._show(Entry(encode(meta, head, key, body=body, tags=tags), digest), since)
 
-    def mark(
-        self, digest: bytes, key: bytes, meta: StoredResponse, head: bytes = b""
-    ) -> Entry | None:
-        """Store what is no response: hit-for-miss, or (VARIANTS) the selecting names as head."""
-        return self.put(digest, key, meta, head, b"")
-
     def freshen(
         self, entry: Entry, meta: StoredResponse, head: bytes, since: int | None = None
     ) -> Entry | None:
@@ -270,16 +264,19 @@ class Store:
     # Bodies
 
     def create_body(
-        self, digest: bytes, expected: int | None = None, since: int | None = None
+        self,
+        digest: bytes,
+        expected: int | None = None,
+        since: int | None = None,
+        check: RunningDigest | None = None,
     ) -> BodyWriter:
         """Begin a body that gets a file. expected: its size where known. Never raises.
 
-        since: as for `put`.
+        since: as for `put`. check: what it must sum up to.
         """
-        bodies = self._place.bodies
-        shelf = Fenced(self, since)
+        bodies, shelf, shift = self._place.bodies, Fenced(self, since), self.block_shift
         return BodyWriter(
-            shelf, bodies, self._threads, digest, bodies.new_id(), self.block_shift, expected
+            shelf, bodies, self._threads, digest, bodies.new_id(), shift, expected, check
         )
 
     def shelve(

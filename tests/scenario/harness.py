@@ -6,10 +6,11 @@ Everything is real but the origin's mind.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from twisted.internet import reactor as _reactor
@@ -364,3 +365,26 @@ origin = http://127.0.0.1:{self.origin.number}
         self.access_log.flush()
         with open(self.log_path, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
+
+
+KEY: Final = base64.b64encode(b"k" * 32).decode()
+"""A scoped signing key."""
+
+
+class BucketScenario(Scenario):
+    """The origin is a bucket, `private`, asked by path; nobody checks the signatures."""
+
+    def config_text(self, location: str, cache: str, more: str) -> str:
+        """The scenario's, with a bucket in the origin's place."""
+        text = super().config_text(location, cache, more)
+        return (
+            text.replace(f"origin = http://127.0.0.1:{self.origin.number}", "bucket = b")
+            + f"""
+[bucket:b]
+aws_s3_bucket = private
+aws_endpoint = http://127.0.0.1:{self.origin.number}
+aws_access_key = AKIAIOSFODNN7EXAMPLE
+aws_signing_key = {KEY}
+aws_key_scope = 20261124/us-east-1/s3/aws4_request
+"""
+        )

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-
 from twisted.logger import globalLogPublisher
 
-from .harness import Scenario, answer
-
-KEY = base64.b64encode(b"k" * 32).decode()
+from .harness import KEY, BucketScenario, answer
 
 
 def s3_error(status: int, code: str):
@@ -20,21 +16,7 @@ def s3_error(status: int, code: str):
     return answer(status, body, {"Content-Type": "application/xml", "x-amz-request-id": "REQ42"})
 
 
-class BucketErrorTests(Scenario):
-    def config_text(self, location: str, cache: str, more: str) -> str:
-        text = super().config_text(location, cache, more)
-        return (
-            text.replace(f"origin = http://127.0.0.1:{self.origin.number}", "bucket = b")
-            + f"""
-[bucket:b]
-aws_s3_bucket = private
-aws_endpoint = http://127.0.0.1:{self.origin.number}
-aws_access_key = AKIAIOSFODNN7EXAMPLE
-aws_signing_key = {KEY}
-aws_key_scope = 20261124/us-east-1/s3/aws4_request
-"""
-        )
-
+class BucketErrorTests(BucketScenario):
     async def asked_with(self, status: int, code: str, location: str = ""):
         self.events: list[str] = []
 

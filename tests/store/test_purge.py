@@ -125,7 +125,7 @@ class SelectorTests(PurgeCase):
     def test_marks_do_not_count(self):
         """A mark that names selecting headers goes with its responses, and is not one."""
         store = self.make_store()
-        store.mark(digest_of(b"k"), b"k", meta(flags=EntryFlag.VARIANTS), b"accept")
+        store.put(digest_of(b"k"), b"k", meta(flags=EntryFlag.VARIANTS), b"accept", b"")
         self.put(store, b"k\0gzip")
         store.flush()
         self.assertEqual(self.purge(store, "key", b"k", soft=True), 1)

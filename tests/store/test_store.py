@@ -99,9 +99,9 @@ class EntryTests(StoreTests, SynchronousTestCase):
         """Marks are found with their flags; the names of a VARIANTS record are its head."""
         store = self.make_store()
         digest = digest_of(b"key")
-        store.mark(digest, b"key", meta(flags=EntryFlag.HIT_FOR_MISS))
+        store.put(digest, b"key", meta(flags=EntryFlag.HIT_FOR_MISS), b"", b"")
         self.assertEqual(self.get(store, b"key").flags, EntryFlag.HIT_FOR_MISS)
-        store.mark(digest, b"key", meta(flags=EntryFlag.VARIANTS), b"accept-encoding")
+        store.put(digest, b"key", meta(flags=EntryFlag.VARIANTS), b"accept-encoding", b"")
         store.flush()
         found = self.get(store, b"key")
         self.assertEqual((found.flags, found.head), (EntryFlag.VARIANTS, b"accept-encoding"))
