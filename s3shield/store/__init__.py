@@ -13,20 +13,24 @@ from .selector import Selector
 from .sparse import GapWriter, SparseBody
 from .stats import Stats
 from .store import Store
+from .verifying import Damage, Report, Verifying
 
 __all__ = [
     "Blocks",
     "BodyFile",
     "BodyWriter",
+    "Damage",
     "Entry",
     "Evictor",
     "GapWriter",
     "Limits",
+    "Report",
     "Selector",
     "SparseBody",
     "Stats",
     "Store",
     "StoreError",
     "StoreVersionError",
+    "Verifying",
     "is_no_room",
 ]

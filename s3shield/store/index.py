@@ -359,6 +359,13 @@ class Index:
         freed = self._write(work).freed
         return Swept(counted, NOTHING, tuple(freed), last)
 
+    def records(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` (digest, record) behind the digest `after`, in order."""
+        with self._reading() as txn, txn.cursor(self._entries) as cursor:
+            if not cursor.set_range(after + b"\0"):
+                return []
+            return [(bytes(k), bytes(v)) for k, v in itertools.islice(cursor, limit)]
+
     def trash(self) -> list[tuple[bytes, bytes]]:
         """Return (digest, blob id) of the body files that may still have to be deleted."""
         with self._reading() as txn, txn.cursor(self._dbs.trash) as cursor:

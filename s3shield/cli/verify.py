@@ -1,0 +1,126 @@
+"""`s3shield verify`: read all that is stored, and compare it with its checksums."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TextIO
+
+from s3shield.config import ConfigErrors, load
+from s3shield.store import Report, StoreError, Verifying
+
+__all__ = ["add_parser", "run"]
+
+_EXAMPLES = """\
+examples:
+  look at everything in every cache of a configuration:
+    s3shield verify /etc/s3shield/s3shield.ini
+  look at one cache, and remove what is damaged:
+    s3shield verify --repair --cache main /etc/s3shield/s3shield.ini
+
+Every body file is read, block by block, and compared with the CRC-32 that was taken when it
+was written. The daemon may run meanwhile. What is damaged is named by its cache key, and
+only removed with --repair: it is fetched again when somebody asks for it. Run it as the
+daemon's user, or as root.
+
+exit status: 0 when all is as it was written, or has been repaired; 1 when something is
+damaged or a cache cannot be read; 2 for wrong usage
+"""
+_BAR: Final = 40
+_SHOWN: Final = 20
+"""Damaged keys printed without --all."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `verify`; `args.run` is `run`."""
+    parser = subparsers.add_parser(
+        "verify",
+        help="read all that is stored and compare it with its checksums",
+        description="Compare everything in the caches with the checksums taken at writing.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the configuration file")
+    parser.add_argument("--cache", metavar="NAME", help="only [cache:NAME]")
+    parser.add_argument("--repair", action="store_true", help="remove what is damaged")
+    parser.add_argument("--all", action="store_true", help="name all that is damaged")
+    parser.set_defaults(run=run)
+
+
+def run(
+    args: argparse.Namespace,
+    *,
+    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
+    stdout: TextIO,
+    stderr: TextIO,
+    environ: Mapping[str, str],
+    now: float,  # noqa: ARG001  # as above
+) -> int:
+    """Verify each cache. Return the exit status."""
+    try:
+        found = load(args.file, environ=environ).caches
+    except ConfigErrors as why:
+        print(why.render(), file=stderr)
+        return 1
+    caches = {name: Path(cache.path) for name, cache in found.items()}
+    if args.cache is not None and args.cache not in caches:
+        print(f"s3shield verify: {args.file}: there is no [cache:{args.cache}]", file=stderr)
+        return 1
+    status = 0
+    for name, path in caches.items():
+        if args.cache in (None, name):
+            status |= _verify(name, path, args, stdout, stderr)
+    return status
+
+
+def _verify(name: str, path: Path, args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    try:
+        verifying = Verifying(path, progress=_bar(name, stderr))
+        report = verifying.run()
+        _print(name, report, stdout, all_of_them=args.all)
+        if not report.damaged and not report.orphans:
+            return 0
+        if not args.repair:
+            return 1 if report.damaged else 0
+        verifying.repair()
+    except (StoreError, OSError) as why:
+        print(f"s3shield verify: [cache:{name}]: {why}", file=stderr)
+        return 1
+    print(f"{name}: removed", file=stdout)
+    return 0
+
+
+def _print(name: str, report: Report, stdout: TextIO, *, all_of_them: bool) -> None:
+    damaged, orphans = len(report.damaged), len(report.orphans)
+    print(
+        f"{name}: {report.entries} entries, {report.files} files, {report.size} bytes read;"
+        f" {damaged} damaged, {orphans} files without an entry",
+        file=stdout,
+    )
+    shown = report.damaged if all_of_them else report.damaged[:_SHOWN]
+    for each in shown:
+        key = each.key.decode("utf-8", "backslashreplace").replace("\0", " ")
+        print(f"  {key or each.digest.hex()}: {each.reason}", file=stdout)
+    if damaged > len(shown):
+        print(f"  and {damaged - len(shown)} more (--all)", file=stdout)
+
+
+def _bar(name: str, stderr: TextIO) -> Callable[[int, int], None] | None:
+    """Return what draws the progress on a terminal; None where there is none."""
+    if not stderr.isatty():
+        return None
+    drawn = -1
+
+    def draw(done: int, total: int) -> None:
+        nonlocal drawn
+        share = done / total if total else 1.0
+        permille = int(share * 1000)
+        if permille == drawn:
+            return
+        drawn = permille
+        filled = "#" * int(share * _BAR)
+        end = "\n" if done >= total else ""
+        print(f"\r{name} [{filled:<{_BAR}}] {share:6.1%}", end=end, file=stderr, flush=True)
+
+    return draw
