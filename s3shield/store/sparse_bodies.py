@@ -62,12 +62,29 @@ class SparseBodies:
             complete=False,
         )
         entry = Entry(record, digest)
-        return SparseBody(self, bodies, self.threads, entry, era, fresh=True, since=since)
+        return SparseBody(
+            self,
+            bodies,
+            self.threads,
+            entry,
+            era,
+            clock=self.store.clock,
+            fresh=True,
+            since=since,
+        )
 
     def open(self, entry: Entry) -> SparseBody:
         """Open an incomplete entry's body, to read what is there and write the rest."""
         place = self.place
-        return SparseBody(self, place.bodies, self.threads, entry, place.era, fresh=False)
+        return SparseBody(
+            self,
+            place.bodies,
+            self.threads,
+            entry,
+            place.era,
+            clock=self.store.clock,
+            fresh=False,
+        )
 
     def note_blocks(
         self, entry: Entry, blocks: Blocks, *, first: bool, since: int | None

@@ -74,7 +74,7 @@ class Store:
     ) -> None:
         self._reactor = reactor
         self._threads: Threads = partial(deferToThreadPool, reactor, pool)
-        self._clock = clock
+        self.clock = clock
         self._on_trouble = on_trouble
         self.block_shift = block_shift
         self._pending: dict[bytes, Row] = {}
@@ -99,7 +99,7 @@ class Store:
                 entry = Entry(raw, digest) if raw else None
             except RecordError:
                 entry = None
-            self._queue(Row(digest, entry, minute_of(self._clock()), ident if shared else None))
+            self._queue(Row(digest, entry, minute_of(self.clock()), ident if shared else None))
         if left and not shared:
             self._commits.flush()  # there is no other copy of them any more
 
@@ -191,7 +191,7 @@ class Store:
     def touch(self, digest: bytes, now: float | None = None) -> None:
         """Note that an entry was used, at `now` if given; written at most once a minute."""
         if now is None:
-            now = self._clock()
+            now = self.clock()
         touched = self._touched
         if not self._touch_since <= now < self._touch_until:
             minute = minute_of(now)
@@ -226,7 +226,7 @@ class Store:
                 self._trouble(f"other workers see a change late: {plain(error)}")
         if ident is None and unless is not None and unless():
             return False
-        self._queue(Row(digest, entry, minute_of(self._clock()), ident))
+        self._queue(Row(digest, entry, minute_of(self.clock()), ident))
         return True
 
     def _queue(self, row: Row) -> None:

@@ -42,6 +42,24 @@ class BlockTests(SynchronousTestCase):
         else:
             self.assertEqual(4 * blocks.count, len(section))
 
+    @settings(max_examples=100, deadline=None)
+    @given(st.integers(1, 3000), st.sets(st.integers(0, 2999)), st.sets(st.integers(0, 2999)))
+    def test_merge(self, count, mine, theirs):
+        """What another process has noted is added, with its sums; what we know stays."""
+        ours, other = Blocks(count << SHIFT, SHIFT), Blocks(count << SHIFT, SHIFT)
+        mine, theirs = [{n for n in each if n < count} for each in (mine, theirs)]
+        for block in mine:
+            ours.add(block, block * 7)
+        for block in theirs:
+            other.add(block, block * 7)
+        complete = not other.missing
+        if not complete:
+            ours.merge(other.pack())
+        there = mine if complete else mine | theirs
+        self.assertEqual(there, {n for n in range(count) if ours.has(n)})
+        self.assertEqual(count - len(there), ours.missing)
+        self.assertEqual([n * 7 for n in sorted(there)], [ours.sum(n) for n in sorted(there)])
+
 
 class SparseTests(StoreTests, SynchronousTestCase):
     size = 5000
