@@ -202,6 +202,8 @@ class Serving:
             lock=location.proxy_cache_lock,
             lock_timeout=location.proxy_cache_lock_timeout,
             lock_age=location.proxy_cache_lock_age,
+            range_connections=location.range_connections,
+            read_ahead=location.read_ahead or 0,
         )
         kind = CarefulLocation if rules.need_care(location.policy) else Location
         zone = None if location.cache is None else self._zones[location.cache]

@@ -23,7 +23,7 @@ __all__ = ["Locations"]
 
 # Options that are fields of LocationConfig as they are.
 _PLAIN: Final = (
-    *("fetch_on_abort", "client_max_body_size"),
+    *("fetch_on_abort", "client_max_body_size", "range_connections", "read_ahead"),
     *("proxy_cache_key", "proxy_cache_bypass", "proxy_no_cache"),
     *("proxy_cache_lock", "proxy_cache_lock_timeout", "proxy_cache_lock_age"),
 )

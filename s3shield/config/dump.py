@@ -167,6 +167,8 @@ def _location(location: LocationConfig) -> Pairs:
     yield "proxy_cache_lock", _flag(location.proxy_cache_lock)
     yield "proxy_cache_lock_timeout", _timeout(location.proxy_cache_lock_timeout)
     yield "proxy_cache_lock_age", _timeout(location.proxy_cache_lock_age)
+    yield "range_connections", str(location.range_connections)
+    yield "read_ahead", _limit(location.read_ahead)
     yield from _connection(location.connection)
 
 

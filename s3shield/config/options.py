@@ -159,6 +159,8 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "normalize_accept_encoding": Spec(parse_flag, _POLICY.normalize_accept_encoding),
     "ignore_authorization": Spec(parse_flag, _POLICY.ignore_authorization),
     "max_object_size": Spec(read.limit, _POLICY.max_object_size),
+    "range_connections": Spec(read.count(1, 64), 1),
+    "read_ahead": Spec(read.limit),
     "max_ranges": Spec(read.count(0, 1000), _POLICY.max_ranges),
     "missing_403": Spec(read.missing_403, _POLICY.missing_403),
     "error_pass": Spec(parse_flag, _POLICY.error_pass),
@@ -181,7 +183,6 @@ LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             *("metrics", "replica", "aws_role_arn", "aws_role_session_name"),
-            *("range_connections", "read_ahead"),
             *("proxy_cache_purge", "allow", "deny", "satisfy"),
             *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),

@@ -169,7 +169,8 @@ class LocationConfig:
     plain HTTP origin; the other is None. cache: name in Config.caches, None for
     `proxy_cache = off`. policy: what decides about storing and reuse; methods, headers,
     missing_403 and such are in it. connection: origin_* options. proxy_cache_lock_timeout,
-    proxy_cache_lock_age: None for no limit. purge_allow: who may use the method PURGE.
+    proxy_cache_lock_age: None for no limit. range_connections: how many fetch one body.
+    read_ahead: bytes, None for off. purge_allow: who may use the method PURGE.
     """
 
     pattern: Pattern
@@ -189,6 +190,8 @@ class LocationConfig:
     proxy_cache_lock: bool = True
     proxy_cache_lock_timeout: float | None = None
     proxy_cache_lock_age: float | None = None
+    range_connections: int = 1
+    read_ahead: int | None = None
     client_max_body_size: int = 1 << 20
     where: str = _where()
 

@@ -32,7 +32,7 @@ class CarefulLocation(Location):
         if self._zone is None:
             self._relay(transaction, NoStoreReason.CACHE_OFF)
             return
-        rules = self._rules
+        rules = self.rules
         if rules.no_cache and any_true(rules.no_cache, request):
             transaction.refusal = NoStoreReason.BYPASS
         if rules.bypass and any_true(rules.bypass, request):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Gap"]
 
+_PASSING: Final = frozenset({FailureKind.CONNECT, FailureKind.CUT, FailureKind.TIMEOUT})
+_TRIES: Final = 2
 _INVALID: Final = "a part of the object that does not fit what was asked"
 
 
@@ -54,6 +56,7 @@ class Gap:
         self.fill: Fill | None = None
         self.over = False
         self._check = check
+        self._tries = 0  # without a byte more
         self._sparse = sparse
         self._request = request
         self._route = route
@@ -119,7 +122,8 @@ class Gap:
 
     def idle(self) -> None:
         """See whether anybody has come: a 304 may have been all they wanted."""
-        if self.fill is not None and not self.fill.readers and not self.over:
+        reading = self.fill is not None and self.fill.readers
+        if not (self.over or reading or self._waiting or self._followers):
             self._abandoned()
 
     # What the origin call calls
@@ -181,8 +185,23 @@ class Gap:
 
     def origin_failed(self, failure: OriginFailure) -> None:
         """The rest will not come; the whole blocks stay."""
-        if self.over:
-            return
+        if not (self.over or self.again(failure)):
+            self.end_with(failure)
+
+    def again(self, failure: OriginFailure) -> bool:
+        """Ask for the rest once more where somebody has begun to read; not for ever."""
+        if failure.kind not in _PASSING or not (self.fill or self._followers):
+            return False
+        self._tries = 1 if self.arrived > self._from else self._tries + 1
+        if self._tries > _TRIES or not self._sparse.ranges:
+            return False
+        self._sparse.location.trouble(self._route, failure)
+        self.begin()
+        return True
+
+    def end_with(self, failure: OriginFailure) -> None:
+        """Give up."""
+        self._sparse.faltered = True
         if not failure.status:
             self._sparse.location.trouble(self._route, failure)
         self._end()

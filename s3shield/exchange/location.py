@@ -98,7 +98,7 @@ class Location:
         self._origin = origin
         self.body_limit = body_limit
         self.invalidation: Invalidation | None = None
-        self._rules = rules
+        self.rules = rules
         self._uses = Uses() if policy.min_uses > 1 else None
         self._methods = frozenset(name for name in (b"GET", b"HEAD") if policy.takes(name))
         self._allow = ((b"Allow", policy.allow),)
@@ -353,7 +353,7 @@ class Location:
         uses = self._uses
         if uses is not None and entry is None and uses.count(route.digest) < self.policy.min_uses:
             transaction.refusal = transaction.refusal or NoStoreReason.MIN_USES
-        zone, rules, now = self.zone, self._rules, self.around.clock()
+        zone, rules, now = self.zone, self.rules, self.around.clock()
         unstored = zone.is_unstored(route, now)
         if (unstored or transaction.refusal is not None) and self._wants_part(request):
             self._relay(transaction, transaction.refusal or NoStoreReason.PARTIAL_CONTENT)
@@ -376,7 +376,7 @@ class Location:
         if not flight.join(transaction):
             transaction.cache_status, transaction.collapsed = missed, None
             return False
-        timeout = self._rules.lock_timeout
+        timeout = self.rules.lock_timeout
         if timeout is not None:
             transaction.timer = self.around.call_later(
                 timeout, lambda: self._waited(flight, transaction)

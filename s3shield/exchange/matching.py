@@ -25,7 +25,17 @@ from s3shield.policy import (
     whole_head,
 )
 
-__all__ = ["Match", "Wanted", "combinable", "guard", "match", "of_length", "wanted", "whole_of"]
+__all__ = [
+    "Match",
+    "Wanted",
+    "beginning",
+    "combinable",
+    "guard",
+    "match",
+    "of_length",
+    "wanted",
+    "whole_of",
+]
 
 _NO_END: Final = 1 << 60
 _CHANGED: Final = frozenset({404, 410, 412, 416})
@@ -83,6 +93,16 @@ def wanted(request: Request, shift: int, max_ranges: int) -> Wanted | None:
         return Wanted(b"bytes=%d-" % start, start, None, 0, first) if start else None
     stop = (end + block - 1) >> shift << shift
     return Wanted(b"bytes=%d-%d" % (start, stop - 1), start, stop, 0, first)
+
+
+def beginning(found: Wanted | None, most: int) -> Wanted | None:
+    """Return no more than the first `most` bytes of what is wanted; None: of the whole."""
+    if found is None:
+        return Wanted(b"bytes=0-%d" % (most - 1), 0, most, 0, 0)
+    if found.suffix or (found.end is not None and found.end - found.start <= most):
+        return found
+    end = found.start + most
+    return Wanted(b"bytes=%d-%d" % (found.start, end - 1), found.start, end, 0, found.first)
 
 
 def of_length(part: ContentRange, length: int | None) -> bool:

@@ -21,9 +21,10 @@ from s3shield.policy import (
     parse_content_range,
 )
 
+from .ahead import STRETCH
 from .flight import Flight
 from .gap import Gap
-from .matching import combinable, of_length, wanted, whole_of
+from .matching import beginning, combinable, of_length, wanted, whole_of
 from .sparse import WORTH, Sparse
 from .transaction import Transaction
 
@@ -66,6 +67,10 @@ class RangeFlight(Flight):
         )
         shift, most = location.zone.store.block_shift, location.policy.max_ranges
         self._wanted = None if whole else wanted(request, shift, most)
+        self._invited = False  # a Range that is not the client's
+        if location.rules.range_connections > 1 and waiting and not whole:
+            self._invited = self._wanted is None
+            self._wanted = beginning(self._wanted, STRETCH << shift)
         if self._wanted is not None:
             self._extra = ((b"Range", self._wanted.value),)
         self._part_given: ContentRange | None = None
@@ -85,6 +90,9 @@ class RangeFlight(Flight):
 
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Decide what becomes of the response."""
+        if head.status == 416 and self._invited:
+            self._relaunch_whole()  # it is empty
+            return
         if head.status != 206 or self._wanted is None:
             super().origin_head(head, length)
             return
@@ -119,8 +127,10 @@ class RangeFlight(Flight):
     def origin_failed(self, failure: OriginFailure) -> None:
         """No response, or not the whole of it."""
         if self._gap is not None:
-            self._company.note(NoStoreReason.TRUNCATED)
-            self._gap.origin_failed(failure)
+            gap = self._gap
+            if not (gap.over or gap.again(failure)):
+                self._company.note(NoStoreReason.TRUNCATED)
+                gap.end_with(failure)
         else:
             super().origin_failed(failure)
 
@@ -165,7 +175,7 @@ class RangeFlight(Flight):
         body.when_open(self._part)  # from then on they find the entry
 
     def _relaunch_whole(self) -> None:
-        """Nothing tells parts of this object from those of another version of it."""
+        """No part of it is of use."""
         self._close()
         waiting = self._company.take()
         if waiting:

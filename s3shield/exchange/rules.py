@@ -17,7 +17,8 @@ class Rules:
     """The rules of one location.
 
     bypass, no_cache: `proxy_cache_bypass`, `proxy_no_cache`. lock: `proxy_cache_lock`;
-    lock_timeout, lock_age: seconds, None for no limit.
+    lock_timeout, lock_age: seconds, None for no limit. range_connections: requests under
+    way at once for one body. read_ahead: bytes fetched after what was read, 0 for none.
     """
 
     bypass: tuple[Template, ...] = ()
@@ -25,6 +26,8 @@ class Rules:
     lock: bool = True
     lock_timeout: float | None = None
     lock_age: float | None = None
+    range_connections: int = 1
+    read_ahead: int = 0
 
     def need_care(self, policy: CachePolicy) -> bool:
         """Tell whether each request of the location must be looked at, hits too."""

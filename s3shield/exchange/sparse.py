@@ -27,6 +27,7 @@ from s3shield.policy import (
     RunningDigest,
 )
 
+from .ahead import STRETCH, sequential_stretch, stretches
 from .answer import Answer, Representation
 from .fill import Fill
 from .gap import Gap
@@ -54,8 +55,9 @@ class Sparse:
     """See the module's text.
 
     location: whose origin is asked. body: store.SparseBody. primary: digest of the key,
-    whichever the variant. ranges: whether the origin is
-    thought to know ranges. broken: the origin has another representation by now.
+    whichever the variant. ranges: whether the origin is thought to know ranges. broken:
+    the origin has another representation by now. faltered: a fetch has failed; nothing
+    more is fetched ahead.
     """
 
     def __init__(
@@ -65,9 +67,9 @@ class Sparse:
         self.location = location
         self.body = body
         self.ranges = ranges
-        self.broken = False
+        self.broken = self.faltered = False
         self.gaps: list[Gap] = []
-        self._views = 0
+        self._views: list[View] = []
         self._opening = 0
         assert body.entry.blob is not None
         self._blob = body.entry.blob
@@ -130,14 +132,14 @@ class Sparse:
             elif held < total:
                 transaction.cache_status = CacheStatus.PARTIAL
         start, end = spans[0]
-        if blocks.has(start >> blocks.shift):
-            self.stream(transaction, plan)
-            return
-        if transaction.origin_started is None:
+        whose = (transaction.request, transaction.route)
+        there = blocks.has(start >> blocks.shift)
+        gap = None if there else self.gap_at(start, end, whose)
+        if len(spans) == 1 and transaction.request.method == b"GET":
+            self._read_on(spans[0], whose)
+        if gap is not None and transaction.origin_started is None:
             transaction.origin_started = self.location.around.monotonic()
-        gap = self.gap_at(start, end, (transaction.request, transaction.route))
-        assert gap is not None
-        if gap.fill is None:
+        if gap is not None and gap.fill is None:
             gap.wait(transaction, plan)
         else:
             self.stream(transaction, plan)
@@ -147,10 +149,11 @@ class Sparse:
     def stream(self, transaction: Transaction, plan: Answer) -> None:
         """Start an answer whose first byte is known to be right."""
         view = View(self, (transaction.request, transaction.route))
-        self._views += 1
+        self._views.append(view)
         view.reader = reader = transaction.stream(plan, view)
         if not reader.finished:
             reader.advance()
+        self.run_ahead()
 
     def keeps(self, length: int) -> bool:
         """Tell whether a gap of `length` bytes is stored."""
@@ -184,6 +187,7 @@ class Sparse:
         """A gap is over, one way or the other."""
         if gap in self.gaps:
             self.gaps.remove(gap)
+        self.run_ahead()
         self._idle()
 
     # What views call
@@ -195,10 +199,38 @@ class Sparse:
             gap = self._begin(position, self.body.blocks.size if end is None else end, whose)
         return gap
 
-    def left(self) -> None:
+    def left(self, view: View) -> None:
         """A view is not used any more."""
-        self._views -= 1
+        self._views.remove(view)
+        if not self._views:
+            for gap in tuple(self.gaps):
+                gap.idle()
         self._idle()
+
+    def run_ahead(self) -> None:
+        """Have several connections fetch what readers will need next."""
+        connections = self.location.rules.range_connections
+        if connections == 1 or not self._may_run_ahead():
+            return
+        blocks = self.body.blocks
+        for view in tuple(self._views):
+            reader = view.reader
+            if reader is not None and not reader.finished:
+                end = blocks.size if reader.end is None else reader.end
+                for span in stretches(blocks, self._running(), reader.position, end, connections):
+                    self._launch(*span, view.whose)
+
+    def _read_on(self, span: tuple[int, int], whose: Whose) -> None:
+        """Fetch what a client will ask for next who reads one range after the other."""
+        ahead, blob = self.location.rules.read_ahead, self._blob
+        if not ahead or not self._may_run_ahead():
+            return
+        ended = self.location.zone.reads.get(blob)
+        self.location.zone.reads.put(blob, span[1])
+        if ended == span[0]:
+            found = sequential_stretch(self.body.blocks, self._running(), span[1], ahead)
+            if found is not None:
+                self._launch(*found, whose)
 
     # Inside
 
@@ -213,6 +245,8 @@ class Sparse:
     def _begin(self, position: int, end: int, whose: Whose) -> Gap:
         blocks = self.body.blocks
         start = blocks.start_of(position)
+        if self.location.rules.range_connections > 1:
+            end = min(end, start + (STRETCH << blocks.shift))
         stop = blocks.gap_end(start, end)
         running = [gap for gap in self.gaps if not gap.over]
         stop = min([stop, *[gap.start for gap in running if start < gap.start]])
@@ -220,6 +254,16 @@ class Sparse:
             within = gap.arrived < start < gap.stop
             if within and (stop >= gap.stop or stop - start >= _LONG << blocks.shift):
                 gap.shorten(start)
+        return self._launch(start, stop, whose)
+
+    def _may_run_ahead(self) -> bool:
+        kept = self.keeps(STRETCH << self.body.blocks.shift)
+        return kept and self.ranges and not (self.broken or self.faltered)
+
+    def _running(self) -> list[tuple[int, int]]:
+        return [(gap.start, gap.stop) for gap in self.gaps if not gap.over]
+
+    def _launch(self, start: int, stop: int, whose: Whose) -> Gap:
         gap = Gap(self, start, stop, *whose)
         self.gaps.append(gap)
         gap.begin()
@@ -253,12 +297,12 @@ Whose = tuple[Request, "Route"]
 class View:
     """A sparse body as one reader sees it. A `reading.Source`."""
 
-    __slots__ = ("_cut", "_fill", "_gap", "_left", "_sparse", "_whose", "reader")
+    __slots__ = ("_cut", "_fill", "_gap", "_left", "_sparse", "reader", "whose")
 
     def __init__(self, sparse: Sparse, whose: Whose) -> None:
         self.reader: Reader | None = None
         self._sparse = sparse
-        self._whose = whose
+        self.whose = whose
         self._fill: Fill | None = None
         self._gap: Gap | None = None
         self._cut = False
@@ -324,11 +368,12 @@ class View:
             self._part(reader)
         elif self._gap is not None and not self._gap.over:
             return  # its head is awaited
-        gap = self._gap = self._sparse.gap_at(position, reader.end, self._whose)
+        gap = self._gap = self._sparse.gap_at(position, reader.end, self.whose)
         if gap is None:
             self._cut = True
             reader.advance()
         else:
+            self._sparse.run_ahead()
             gap.take(self)  # it may have the reader run on, to other gaps
 
     def left(self, reader: Reader) -> None:
@@ -336,7 +381,7 @@ class View:
         if not self._left:
             self._left = True
             self._part(reader)
-            self._sparse.left()
+            self._sparse.left(self)
 
     def _part(self, reader: Reader) -> None:
         fill, self._fill = self._fill, None

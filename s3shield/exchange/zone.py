@@ -46,6 +46,7 @@ _SALT: Final = 8
 """Bytes that a mark's body begins with; the digests of the variants follow. See `invalidate`."""
 _UNSALTED: Final = bytes(_SALT)
 _DIGEST: Final = 16
+_MOST_READS: Final = 4096
 _MOST_MARKS: Final = 65536
 """Hit-for-miss marks remembered; past it all are forgotten, which only costs queueing."""
 
@@ -54,6 +55,27 @@ def _listed(mark: Entry) -> list[bytes]:
     """Return the digests of the variants that a mark leads to, the latest stored last."""
     body = mark.body or b""
     return [body[at : at + _DIGEST] for at in range(_SALT, len(body), _DIGEST)]
+
+
+class Reads:
+    """Where the last range of a body ended, for those read lately: blob id -> offset."""
+
+    __slots__ = ("_ends",)
+
+    def __init__(self) -> None:
+        self._ends: dict[bytes, int] = {}
+
+    def get(self, blob: bytes) -> int | None:
+        """Return the offset, or None."""
+        return self._ends.get(blob)
+
+    def put(self, blob: bytes, end: int) -> None:
+        """Note it."""
+        ends = self._ends
+        ends.pop(blob, None)
+        if len(ends) >= _MOST_READS:
+            del ends[next(iter(ends))]
+        ends[blob] = end
 
 
 class Zone:
@@ -71,6 +93,7 @@ class Zone:
         "flights",
         "inline_limit",
         "largest",
+        "reads",
         "sparse",
         "store",
     )
@@ -81,6 +104,7 @@ class Zone:
         self.largest = largest
         self.flights: dict[bytes, Flight] = {}
         self.sparse: dict[bytes, Sparse] = {}
+        self.reads = Reads()
         self._settling = 0
         self._waiting: list[Deferred[None]] = []
         self._changed: dict[bytes, float] = {}  # when keys were last invalidated

@@ -13,10 +13,12 @@ import attrs
 
 from s3shield.config import load
 
-from .harness import Asked, OriginConnection, Scenario, answer, sleep, until
+from .harness import Asked, OriginConnection, Scenario, answer, raw, sleep, until
 
 BLOCK = 64 * 1024
 SIZE = 20 * BLOCK + 1234
+GONE = raw(b"", close=True)
+"""A connection that ends without an answer."""
 
 
 def virtual(start: int, end: int, version: int) -> bytes:
@@ -366,8 +368,43 @@ class KeepingTests(SparseScenario):
         self.assertEqual((5 * BLOCK, SIZE), found.spans[1])
 
     async def test_origin_cut_keeps_blocks(self) -> None:
-        """The origin breaks off: the client is cut, the whole blocks stay."""
+        """The origin breaks off, again and again: the client is cut, the whole blocks stay."""
         found = await self.begin()
+
+        def cut(connection: OriginConnection, asked: Asked) -> None:
+            head = f'HTTP/1.1 200 OK\r\nETag: "v1"\r\nCache-Control: max-age=99\r\nContent-Length: {SIZE}\r\n\r\n'
+            connection.send(head.encode() + virtual(0, 3 * BLOCK + 77, 1))
+            connection.transport.unregisterProducer()
+            connection.transport.loseConnection()
+
+        self.origin.answers["/a"] = [cut, GONE, GONE, found]
+        got = await self.get("/a")
+        self.assertFalse(got.whole)
+        self.assertEqual(virtual(0, len(got.body), 1), got.body)
+        await until(lambda: self.stored() >= 3, "the blocks in the index")
+        got = await self.get("/a")
+        self.assertEqual((virtual(0, SIZE, 1), [(3 * BLOCK, SIZE)]), (got.body, found.spans))
+
+    async def test_origin_cut_is_asked_on(self) -> None:
+        """The origin breaks off once: the rest is asked for from there; the client sees nothing."""
+        found = await self.begin()
+
+        def cut(connection: OriginConnection, asked: Asked) -> None:
+            head = f'HTTP/1.1 200 OK\r\nETag: "v1"\r\nCache-Control: max-age=99\r\nContent-Length: {SIZE}\r\n\r\n'
+            connection.send(head.encode() + virtual(0, 3 * BLOCK + 77, 1))
+            connection.transport.unregisterProducer()
+            connection.transport.loseConnection()
+
+        self.origin.answers["/a"] = [cut, GONE, found]
+        got = await self.get("/a")
+        self.assertEqual(virtual(0, SIZE, 1), got.body)
+        self.assertEqual([(3 * BLOCK + 77, SIZE)], found.spans)
+        self.assertEqual('"v1"', self.origin.asked[-1].headers["if-match"])
+        self.assertEqual(("HIT", got.body), ((again := await self.get("/a")).cache, again.body))
+
+    async def test_changed_where_it_was_cut(self) -> None:
+        """The rest is of another version by then: the client is cut, never given both."""
+        found = await self.begin(version=2)
 
         def cut(connection: OriginConnection, asked: Asked) -> None:
             head = f'HTTP/1.1 200 OK\r\nETag: "v1"\r\nCache-Control: max-age=99\r\nContent-Length: {SIZE}\r\n\r\n'
@@ -379,9 +416,7 @@ class KeepingTests(SparseScenario):
         got = await self.get("/a")
         self.assertFalse(got.whole)
         self.assertEqual(virtual(0, len(got.body), 1), got.body)
-        await until(lambda: self.stored() >= 3, "the blocks in the index")
-        got = await self.get("/a")
-        self.assertEqual((virtual(0, SIZE, 1), [(3 * BLOCK, SIZE)]), (got.body, found.spans))
+        self.assertEqual(virtual(0, SIZE, 2), (await self.get("/a")).body)
 
     async def test_restart_keeps_blocks(self) -> None:
         """What was there is there after a restart, and the rest is fetched."""
@@ -527,7 +562,7 @@ class LyingTests(SparseScenario):
         self.assertEqual("HIT", (await self.range(3 * BLOCK, 4 * BLOCK - 1)).cache)
 
     async def test_part_cut_short(self) -> None:
-        """A connection that ends inside a part: the client is cut, the block not stored."""
+        """A connection that ends inside a part, always: the client is cut, the block not stored."""
         found = await self.begin()
 
         def cut(connection: OriginConnection, asked: Asked) -> None:
@@ -537,7 +572,7 @@ class LyingTests(SparseScenario):
             connection.transport.unregisterProducer()
             connection.transport.loseConnection()
 
-        self.origin.answers["/a"] = [found, cut, found]
+        self.origin.answers["/a"] = [found, cut, GONE, GONE, found]
         await self.range(0, 5)
         got = await self.range(3 * BLOCK, 4 * BLOCK - 1)
         self.assertFalse(got.whole)
