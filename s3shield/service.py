@@ -15,6 +15,7 @@ from s3shield.config import CacheConfig, Config, Listen, LocationConfig
 from s3shield.exchange import (
     BucketRequests,
     CarefulLocation,
+    Claiming,
     Invalidation,
     Location,
     Origin,
@@ -160,6 +161,8 @@ class Serving:
             evictor.stop()
         self._threads.stop()
         for zone in self._zones.values():
+            if zone.claiming is not None:
+                zone.claiming.close()
             zone.store.close()
 
     # Parts
@@ -193,7 +196,11 @@ class Serving:
         )
         self._evictors.append(Evictor(store, self._reactor, limits))
         largest = cache.max_size if cache.max_size is not None else 1 << 62
-        return Zone(store, inline_limit=cache.inline_limit, largest=largest)
+        claiming = None
+        if shared:
+            later = self._reactor.callLater
+            claiming = Claiming(store.claims, call_later=later, clock=self._clock)
+        return Zone(store, inline_limit=cache.inline_limit, largest=largest, claiming=claiming)
 
     def _location(self, location: LocationConfig, around: Surroundings) -> Location:
         rules = Rules(

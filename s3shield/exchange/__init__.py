@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .careful import CarefulLocation
 from .change import Invalidation
+from .claiming import Claiming
 from .location import Location
 from .origin_request import BucketRequests, Origin, OriginRequests, PlainRequests
 from .purging import PurgeMethod, Purger
@@ -15,6 +16,7 @@ from .zone import Zone
 __all__ = [
     "BucketRequests",
     "CarefulLocation",
+    "Claiming",
     "Invalidation",
     "Location",
     "Origin",

@@ -46,4 +46,4 @@ class CarefulLocation(Location):
             self._touch(entry.digest)
             self.give_entry(transaction, entry, CacheStatus.HIT)
         else:
-            self._resolve(transaction, entry, decision)
+            self.resolve(transaction, entry, decision)

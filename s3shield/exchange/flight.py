@@ -29,16 +29,15 @@ from s3shield.policy import (
     Request,
     ResponseHead,
     RunningDigest,
-    ServeStale,
     body_digest,
-    on_origin_error,
     stored_head,
     variant_key,
 )
-from s3shield.store import BodyWriter
+from s3shield.store import BodyWriter, Outcome
 
 from .answer import Representation
 from .company import Company
+from .failing import FIRST, SECOND, give_stale, packed, refuse
 from .fill import Fill
 from .purging import Watch
 from .refresh import NOTHING_ASKED, Question
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["Flight"]
 
 _NOTHING: Final[Fields] = ()
-_SECOND: Final = 1  # attempt number of the flight that a waiter leads after the first failed
 
 
 class Flight:
@@ -65,7 +63,8 @@ class Flight:
     location: where it belongs. request, route: whose fetch it is. entry: the stale entry
     that is asked about, or None. waiting: the transactions to answer, the leader first;
     empty for a background refresh. joinable: whether others may join. again: a 304 was of no
-    use before.
+    use before. claim: bytes, of the key among the workers, or empty. outcome: what to tell
+    of it to other workers whose clients wait.
     """
 
     def __init__(
@@ -77,14 +76,14 @@ class Flight:
         waiting: list[Transaction],
         *,
         joinable: bool,
-        attempt: int = 0,
+        attempt: int = FIRST,
         again: bool = False,
     ) -> None:
-        self._location = location
+        self.location = location
         self._zone = location.zone
         self.watch = Watch(location.zone.store, route.key_text)
         self._request = request
-        self._route = route
+        self.route = route
         self._entry = entry
         self._question = NOTHING_ASKED
         self._company = Company(waiting, self._abandoned)
@@ -104,14 +103,26 @@ class Flight:
         self._withheld: frozenset[bytes] = frozenset()
         self._check: RunningDigest | None = None
         self._over = False
+        self.claim = b""
+        self.outcome: tuple[Outcome, bytes] | None = None
         self.since = self._response_time = 0.0
         self._largest, self._extra = location.largest, _NOTHING
 
     # What the location calls
 
+    @property
+    def entry(self) -> Entry | None:
+        """The stale entry that is asked about."""
+        return self._entry
+
+    def surrender(self) -> list[Transaction]:
+        """It will not begin: return who would have waited."""
+        self.joinable = False
+        return self._company.take()
+
     def begin(self) -> None:
         """Ask the origin."""
-        location = self._location
+        location = self.location
         self.since = location.around.clock()
         self._company.set_out(location.around.monotonic())
         if self._over:
@@ -120,14 +131,14 @@ class Flight:
         if location.policy.revalidate:
             self._ask_about()
             extra = (*self._question.fields, *extra)
-        self._call = location.ask(b"GET", self._request, self._route, extra, self)
+        self._call = location.ask(b"GET", self._request, self.route, extra, self)
 
     def _ask_about(self) -> None:
         """Ask about the stale entry; else which of the variants will do."""
         if self._entry is not None:
             self._question = Question.about(self._entry)
         elif not self._again:
-            self._vary, variants = self._zone.variants(self._route)
+            self._vary, variants = self._zone.variants(self.route)
             self._question = Question.among(variants)
 
     def join(self, transaction: Transaction) -> bool:
@@ -150,7 +161,7 @@ class Flight:
 
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Decide what becomes of the response."""
-        location, policy = self._location, self._location.policy
+        location, policy = self.location, self.location.policy
         self._response_time = now = location.around.clock()
         self._head = self.watch.see(head)
         for transaction in self._company:
@@ -212,33 +223,27 @@ class Flight:
 
     def origin_failed(self, failure: OriginFailure) -> None:
         """No response, or not the whole of it."""
-        location = self._location
+        location = self.location
         if self._over:
             return
         self._close()
         if self._fill is not None:
-            location.trouble(self._route, failure)
+            location.trouble(self.route, failure)
             damaged = failure.kind is FailureKind.DAMAGED
             self._company.note(failure.reason if damaged else NoStoreReason.TRUNCATED)
             self._fill.keep_no_longer()
             self._fill.fail()
             return
-        now = location.around.clock()
-        verdict = on_origin_error(self._request, self._entry, failure, now, location.policy)
+        self.outcome = Outcome.FAILED, packed(failure, self._attempt)
         if not failure.status:
-            location.trouble(self._route, failure)
-        if isinstance(verdict, ServeStale) and self._entry is not None:
-            for transaction in self._company.take():
-                transaction.reason = failure.reason
-                location.give_entry(transaction, self._entry, CacheStatus.STALE)
-            return
+            location.trouble(self.route, failure)
         waiting = self._company.take()
-        told = waiting if self._attempt == _SECOND else waiting[:1]
+        if give_stale(location, waiting, self._entry, failure):
+            return
+        told = waiting if self._attempt == SECOND else waiting[:1]
         for transaction in told:
-            transaction.reason = failure.reason
-            transaction.cache_status = CacheStatus.MISS
-            transaction.refuse(failure.gateway_status)
-        self._relaunch(waiting[len(told) :], attempt=_SECOND)
+            refuse(transaction, failure)
+        location.lead_again(waiting[len(told) :], attempt=SECOND)
 
     # Ends
 
@@ -282,43 +287,26 @@ class Flight:
 
     def _place(self) -> Place:
         """Where in the zone the response goes."""
-        request, policy = self._request, self._location.policy
-        return self._zone.place(self._route, request, policy, self._vary or (), self.watch)
+        request, policy = self._request, self.location.policy
+        return self._zone.place(self.route, request, policy, self._vary or (), self.watch)
 
     def _head_to_keep(self, length: int) -> bytes:
         assert self._head is not None
-        policy, now = self._location.policy, self._response_time
+        policy, now = self.location.policy, self._response_time
         return stored_head(self._head, policy, length=length, now=now, withheld=self._withheld)
 
     def _end_not_modified(self) -> None:
         self._close()
         assert self._head is not None
-        location, since = self._location, self.watch.since
+        location, since = self.location, self.watch.since
         times, store = (self.since, self._response_time), self._zone.store
         fresh = self._question.answered(self._head, times, location.policy, store, since)
         if fresh is None:
-            self._relaunch(self._company.take(), attempt=self._attempt)
+            location.lead_again(self._company.take(), attempt=self._attempt)
             return
         for number, transaction in enumerate(self._company.take()):
             status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
             location.give_entry(transaction, fresh, status)
-
-    def _relaunch(self, waiting: list[Transaction], *, attempt: int) -> None:
-        """Let the first of `waiting` lead another flight, without what we asked about."""
-        if not waiting:
-            return
-        self._location.launch(
-            type(self)(
-                self._location,
-                waiting[0].request,
-                waiting[0].route,
-                None,
-                waiting,
-                joinable=self.digest not in self._zone.flights,
-                attempt=attempt,
-                again=True,
-            )
-        )
 
     def _start_fill(self) -> None:
         assert self._call is not None
@@ -346,31 +334,32 @@ class Flight:
     def _go_unstored(self, reason: NoStoreReason, *, personal: bool) -> None:
         """Only the leader gets this response; the others fetch for themselves."""
         self._company.note(reason)
+        self.outcome = Outcome.ALONE if personal else Outcome.UNSTORED, b""
         if not personal:
             if self._entry is not None:
                 self._zone.drop(self._entry)  # there is a newer answer than it
-            self._location.remember_unstored(self._route)
+            self.location.remember_unstored(self.route)
         # The leader may have left, or be no client at all: it is not known by its place.
         leader = self._company.leader
         rest = self._company.part(lambda each: each is leader)
         self._part()
         for transaction in rest:
-            self._location.fetch_alone(transaction)
+            self.location.fetch_alone(transaction)
 
     def _part_with_other_variants(self) -> None:
         """Waiters that selected another variant than the leader fetch their own."""
         for transaction in self._company.part(lambda each: self._same_variant(each.request)):
-            self._location.fetch_alone(transaction)
+            self.location.fetch_alone(transaction)
 
     def _same_variant(self, request: Request) -> bool:
-        names, policy = self._vary or (), self._location.policy
+        names, policy = self._vary or (), self.location.policy
         return variant_key(request, names, policy) == variant_key(self._request, names, policy)
 
     def _selects_the_same(self, request: Request) -> bool:
         """Whether `request` may have what comes, or what a 304 or a failure leaves."""
         entry = self._entry
         if entry is not None and entry.digest != self.digest:  # one variant of several
-            found = self._zone.lookup(self._route, request, self._location.policy)
+            found = self._zone.lookup(self.route, request, self.location.policy)
             if found is None or found.digest != entry.digest:
                 return False
         return not self._vary or self._same_variant(request)
@@ -378,7 +367,7 @@ class Flight:
     def _abandoned(self) -> None:
         """Nobody reads any more: go on for the store's sake, or stop."""
         storable = self._meta is not None or self._what is None  # as far as is known
-        kept = self._location.keep_filling or self._company.leader is None
+        kept = self.location.keep_filling or self._company.leader is None
         if self._over or (storable and kept):
             return
         self._close()
@@ -397,3 +386,5 @@ class Flight:
         self.joinable = False
         if self._zone.flights.get(self.digest) is self:
             del self._zone.flights[self.digest]
+        if self.claim and self._zone.claiming is not None:
+            self._zone.claiming.leave(self)

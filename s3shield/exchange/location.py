@@ -39,6 +39,7 @@ from .asking import BucketAnswer
 from .change import Change
 from .flight import Flight
 from .heads import HeadRelay, as_get
+from .joining import enter, join, launch
 from .matching import wanted
 from .origin_request import Origin
 from .purging import PurgeMethod
@@ -162,19 +163,24 @@ class Location:
                 return
             self.give_entry(self.transaction(request, route, downstream), entry, CacheStatus.HIT)
             return
-        self._resolve(self.transaction(request, route, downstream), entry, decision)
+        self.resolve(self.transaction(request, route, downstream), entry, decision)
 
-    def _resolve(self, transaction: Transaction, entry: Entry | None, decision: Decision) -> None:
+    def resolve(self, transaction: Transaction, entry: Entry | None, decision: Decision) -> None:
         """Do what was decided about a request that is no hit."""
         request, route = transaction.request, transaction.route
         match decision:
             case ServeStale(_, refresh):
                 assert entry is not None
-                refreshing = route.digest in self.zone.flights
+                flight = None
+                if refresh and route.digest not in self.zone.flights:
+                    flight = RangeFlight(self, as_get(request), route, entry, [], joinable=True)
+                    if not enter(self, flight):
+                        flight = None  # another worker does it
+                refreshing = flight is None and route.digest in self.zone.flights
                 status = CacheStatus.UPDATING if refreshing else CacheStatus.STALE
                 self.give_entry(transaction, entry, status)
-                if refresh and not refreshing:
-                    self.launch(RangeFlight(self, as_get(request), route, entry, [], joinable=True))
+                if flight is not None:
+                    flight.begin()
             case Revalidate() | Fetch():
                 if (
                     entry is not None
@@ -243,10 +249,26 @@ class Location:
         )
 
     def launch(self, flight: Flight) -> None:
-        """Let a flight begin, and others find it."""
-        if flight.joinable:
-            self.zone.flights[flight.digest] = flight
-        flight.begin()
+        """Let a flight begin, and others find it; or its clients wait for another worker's."""
+        launch(self, flight)
+
+    def lead_again(self, waiting: list[Transaction], *, attempt: int) -> None:
+        """Let the first of `waiting` lead a flight for all of them, about nothing stored."""
+        if waiting:
+            request, route = waiting[0].request, waiting[0].route
+            joinable = route.digest not in self.zone.flights
+            self.launch(
+                RangeFlight(
+                    self,
+                    request,
+                    route,
+                    None,
+                    waiting,
+                    joinable=joinable,
+                    attempt=attempt,
+                    again=True,
+                )
+            )
 
     def fetch_alone(self, transaction: Transaction) -> None:
         """Fetch for one client that must not wait for others."""
@@ -365,27 +387,7 @@ class Location:
         if flight is not None and flight.joinable:
             if rules.lock_age is not None and now - flight.since >= rules.lock_age:
                 flight = None  # one more may try, and is the one to join from now on
-            elif self._join(flight, transaction):
+            elif join(self, flight, transaction):
                 return
         joinable = flight is None and not unstored
         self.launch(RangeFlight(self, request, route, entry, [transaction], joinable=joinable))
-
-    def _join(self, flight: Flight, transaction: Transaction) -> bool:
-        missed, transaction.cache_status = transaction.cache_status, CacheStatus.HIT
-        transaction.collapsed = missed
-        if not flight.join(transaction):
-            transaction.cache_status, transaction.collapsed = missed, None
-            return False
-        timeout = self.rules.lock_timeout
-        if timeout is not None:
-            transaction.timer = self.around.call_later(
-                timeout, lambda: self._waited(flight, transaction)
-            )
-        return True
-
-    def _waited(self, flight: Flight, transaction: Transaction) -> None:
-        """It has waited for another's fetch for long enough: nginx, proxy_cache_lock_timeout."""
-        transaction.timer = None
-        if flight.part_with(transaction):
-            transaction.refusal = NoStoreReason.LOCK_TIMEOUT
-            self.fetch_alone(transaction)

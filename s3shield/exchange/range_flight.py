@@ -20,8 +20,10 @@ from s3shield.policy import (
     ResponseHead,
     parse_content_range,
 )
+from s3shield.store import Outcome
 
 from .ahead import STRETCH
+from .failing import FIRST
 from .flight import Flight
 from .gap import Gap
 from .matching import beginning, combinable, of_length, wanted, whole_of
@@ -51,7 +53,7 @@ class RangeFlight(Flight):
         waiting: list[Transaction],
         *,
         joinable: bool,
-        attempt: int = 0,
+        attempt: int = FIRST,
         again: bool = False,
         whole: bool = False,
     ) -> None:
@@ -164,9 +166,9 @@ class RangeFlight(Flight):
         body = self._zone.new_sparse(self._place(), self._meta, self._head_to_keep(size), size)
         # A whole answer to a request for a part: an origin that knows no ranges.
         ranges = self._wanted is None or self._part_given is not None
-        sparse = self._sparse = Sparse(self._location, body, self.digest, ranges=ranges)
+        sparse = self._sparse = Sparse(self.location, body, self.digest, ranges=ranges)
         check = self._check if part.start == 0 and part.end == size else None
-        gap = self._gap = sparse.adopt(self._call, part, (self._request, self._route), check)
+        gap = self._gap = sparse.adopt(self._call, part, (self._request, self.route), check)
         waiting = self._company.take()
         for transaction in waiting:
             sparse.give(transaction, body.entry, what, fresh=True)
@@ -181,7 +183,7 @@ class RangeFlight(Flight):
         if waiting:
             first = waiting[0]
             flight = RangeFlight(
-                self._location,
+                self.location,
                 first.request,
                 first.route,
                 None,
@@ -190,7 +192,7 @@ class RangeFlight(Flight):
                 attempt=self._attempt,
                 whole=True,
             )
-            self._location.launch(flight)
+            self.location.launch(flight)
 
     def _go_unstored(self, reason: NoStoreReason, *, personal: bool) -> None:
         if self._part_given is not None:
@@ -202,11 +204,12 @@ class RangeFlight(Flight):
 
     def _pass_on(self, reason: NoStoreReason, *, personal: bool) -> None:
         """A part that is not stored: each gets the origin's own answer to its Range."""
+        self.outcome = Outcome.ALONE if personal else Outcome.UNSTORED, b""
         self._close()
         if not personal:
             if self._entry is not None:
                 self._zone.drop(self._entry)
-            self._location.remember_unstored(self._route)
+            self.location.remember_unstored(self.route)
         waiting = self._company.take()
         for transaction in waiting:
-            self._location.pass_on(transaction, reason)
+            self.location.pass_on(transaction, reason)

@@ -76,7 +76,8 @@ class Transaction:
     timer: ends its wait for another's fetch. age: seconds to say in Age, or
     None. origin_status, origin_started: what was asked of the origin, for the log.
     cached: all bytes come from the cache; held: tells how many of some ranges do.
-    restarted: it was begun anew once because the representation had changed.
+    restarted: it was begun anew once because the representation had changed. rounds: how
+    often it was, because the fetch of another worker's that it waited for was over.
     """
 
     __slots__ = (
@@ -96,6 +97,7 @@ class Transaction:
         "refusal",
         "request",
         "restarted",
+        "rounds",
         "route",
         "timer",
     )
@@ -125,6 +127,7 @@ class Transaction:
         self.timer: Timer | None = None
         self.held: Callable[[list[tuple[int, int]]], int] | None = None
         self.restarted = False
+        self.rounds = 0
         self._around = around
         self._location = location
         self._policy = policy
@@ -234,6 +237,12 @@ class Transaction:
                 self.log(_CLIENT_GONE, 0)
 
         self.downstream.on_gone(left)
+
+    def wait_no_longer(self) -> None:
+        """What it waited for has come, one way or the other."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def log(self, status: int, body_bytes: int, cached_bytes: int | None = None) -> None:
         """Write the access log's record: once per transaction, at its end.

@@ -28,7 +28,8 @@ from s3shield.store import BodyWriter, Entry, SparseBody, Store
 from .purging import Watch
 
 if TYPE_CHECKING:
-    from .flight import Flight
+    from .claiming import Claiming
+    from .elsewhere import Joinable
     from .sparse import Sparse
 
 __all__ = ["VARIANTS", "Place", "Zone"]
@@ -82,7 +83,7 @@ class Zone:
     """See the module's text.
 
     store: `store.Store`. inline_limit, largest: bytes; a body past the first goes to a
-    file, past the second is not stored.
+    file, past the second is not stored. claiming: where other workers use the store too.
     """
 
     __slots__ = (
@@ -90,6 +91,7 @@ class Zone:
         "_settling",
         "_unstored",
         "_waiting",
+        "claiming",
         "flights",
         "inline_limit",
         "largest",
@@ -98,11 +100,19 @@ class Zone:
         "store",
     )
 
-    def __init__(self, store: Store, *, inline_limit: int, largest: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        inline_limit: int,
+        largest: int,
+        claiming: Claiming | None = None,
+    ) -> None:
         self.store = store
         self.inline_limit = inline_limit
         self.largest = largest
-        self.flights: dict[bytes, Flight] = {}
+        self.claiming = claiming
+        self.flights: dict[bytes, Joinable] = {}
         self.sparse: dict[bytes, Sparse] = {}
         self.reads = Reads()
         self._settling = 0
@@ -187,7 +197,7 @@ class Zone:
         watch = place[3]
         return writer.commit(place[1], meta, head, tags=() if watch is None else watch.tags)
 
-    def flight(self, route: Route) -> Flight | None:
+    def flight(self, route: Route) -> Joinable | None:
         """Return the flight for this key, if what it brings has not been purged meanwhile."""
         flight = self.flights.get(route.digest)
         if flight is not None and flight.watch.purged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .blocks import Blocks
 from .bodies import BodyWriter
+from .claims import Claim, Claims, Outcome
 from .errors import StoreError, StoreVersionError, is_no_room
 from .eviction import Limits
 from .evictor import Evictor
@@ -19,11 +20,14 @@ __all__ = [
     "Blocks",
     "BodyFile",
     "BodyWriter",
+    "Claim",
+    "Claims",
     "Damage",
     "Entry",
     "Evictor",
     "GapWriter",
     "Limits",
+    "Outcome",
     "Report",
     "Selector",
     "SparseBody",

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Owner", "boot_id", "living", "locked"]
+__all__ = ["Owner", "boot_id", "is_living", "living", "locked"]
 
 
 @contextlib.contextmanager
@@ -62,6 +62,23 @@ def living(path: Path) -> frozenset[bytes]:
             finally:
                 os.close(handle)
     return frozenset(found)
+
+
+def is_living(path: Path, mark: bytes) -> bool:
+    """Tell whether the process with that mark runs. For any time: it takes nothing away."""
+    try:
+        handle = os.open(path / "owners" / mark.hex(), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # as far as can be told
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def boot_id() -> bytes:

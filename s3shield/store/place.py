@@ -9,6 +9,7 @@ from typing import Final
 
 import lmdb
 
+from .claims import ClaimTable
 from .errors import StoreError, plain
 from .files import Bodies
 from .index import Index, IndexClosedError
@@ -29,9 +30,9 @@ _NO: Final = b"0"
 class Place:
     """The cache in `path`. Opening and closing block; neither takes longer for more entries.
 
-    index, recent (None when not shared), bodies, ballast, purges: its parts. era: int, how many
-    unclean stops of the operating system it has seen. left: what dead processes stored or
-    removed and did not commit; the caller has to.
+    index, recent and claims (None when not shared), bodies, ballast, purges: its parts.
+    era: int, how many unclean stops of the operating system it has seen. left: what dead
+    processes stored or removed and did not commit; the caller has to.
 
     Raises StoreError, StoreVersionError.
     """
@@ -41,6 +42,7 @@ class Place:
         self.era = 0
         self.left: list[Left] = []
         self.recent: Recent | None = None
+        self.claims: ClaimTable | None = None
         self.emptied: list[bytes] = []
         self._shared = shared
         self._boot = boot_id()
@@ -70,12 +72,16 @@ class Place:
             recent, self.recent = self.recent, None
             if recent is not None:
                 recent.close()
+            claims, self.claims = self.claims, None
+            if claims is not None:
+                claims.close()
             self.index.close()
 
     def recover(self) -> None:
         """Set up anew what somebody has deleted under us. Raises StoreError, OSError."""
         self.index.close()  # from here on nothing is found
         self.recent = None  # not closed: another thread may be reading it
+        self.claims = None
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self.path):
             self.index.reopen()
@@ -112,8 +118,12 @@ class Place:
         self.ballast = Ballast(self.path)
         with contextlib.suppress(OSError):
             self.ballast.load()
+        if not alive:
+            wipe(self.path / "claims")
         alive |= {self._owner.mark}
         self._open_recent(alive.__contains__)
+        if self._shared:
+            self._open_claims(alive.__contains__)
         self._clear_up(alive.__contains__)
 
     def _look_back(self, alive: frozenset[bytes]) -> None:
@@ -145,6 +155,15 @@ class Place:
         else:
             recent.close()
             wipe(folder)
+
+    def _open_claims(self, alive: Callable[[bytes], bool]) -> None:
+        folder = self.path / "claims"
+        try:
+            claims = ClaimTable(folder, self._owner.mark)
+            claims.sweep(alive)
+        except lmdb.Error as error:
+            raise StoreError(f"cannot open {folder}: {plain(error)}") from error
+        self.claims = claims
 
     def _clear_up(self, alive: Callable[[bytes], bool]) -> None:
         with contextlib.suppress(IndexClosedError):

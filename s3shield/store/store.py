@@ -23,6 +23,7 @@ from s3shield.policy import RunningDigest, StoredResponse
 
 from .bodies import BodyWriter, WrittenBody
 from .change import Row
+from .claims import Claims
 from .committing import Committing
 from .errors import StoreError, is_no_room, out_of_descriptors, plain
 from .eviction import Limits
@@ -86,6 +87,7 @@ class Store:
         self.path = Path(path)
         self._place = Place(self.path, map_size=map_size, shared=shared)
         self.sparse = SparseBodies(self, self._place, self._threads, self._show)
+        self.claims = Claims(self._place, self._trouble)
         self._find = self._place.index.find
         self._committing = Committing(self._place, self._pending, self._trouble, clock)
         self._commits = self._committing.commits

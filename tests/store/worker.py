@@ -91,6 +91,11 @@ def answer(store, words):
         return b"%d" % store.fence()
     elif name == b"put-since":
         store.put(digest_of(key), key, meta(), HEAD, rest[2], since=int(rest[1]))
+    elif name == b"claim":
+        ident, found = store.claims.take(key, float(rest[1]), 7, lambda _: b"over" in rest)
+        return ident.hex().encode() if found is None else found.outcome.name.encode()
+    elif name == b"end":
+        store.claims.end([(key, bytes.fromhex(rest[1].decode()), None)])
     elif name == b"flush":
         store.flush()
     elif name == b"limit-files":

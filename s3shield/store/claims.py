@@ -1,0 +1,204 @@
+"""Who of the worker processes is fetching what, so that no two fetch the same.
+
+Theory of operation. A small LMDB environment without sync, like `recent`. A row is a claim:
+its key says what is fetched; its ident, 16 bytes and unlike any other's, begins with the
+mark of the process (`owners`) that does it. Who finds a claim of another's waits for it,
+and looks at it every few milliseconds: it goes, or says how the fetch ended. The claims
+of a process that has died are nobody's: whoever waits sees that its mark is not locked
+any more, and takes them away.
+
+When the table cannot be used each process fetches for itself.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import lmdb
+
+from .errors import plain
+from .owners import is_living
+
+if TYPE_CHECKING:
+    from .place import Place
+
+__all__ = ["Claim", "ClaimTable", "Claims", "Outcome"]
+
+_MAP: Final = 64 << 20
+_ROW: Final = struct.Struct("<16sBdQ")
+_count: Final = itertools.count(1)
+
+
+class Outcome(enum.IntEnum):
+    """What a row says about the fetch."""
+
+    HELD = 0
+    """It is going on."""
+    UNSTORED = 1
+    """What it brought is not stored, nor will be what others bring: do not wait."""
+    ALONE = 2
+    """What it brought was for whoever asked: those who waited each ask for themselves."""
+    FAILED = 3
+    """The origin failed; `Claim.note` says how."""
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """One row.
+
+    ident: bytes, 16. time: epoch seconds: since when it is held, else until when the
+    outcome is worth knowing. fence: the store's when it was made. note: bytes.
+    """
+
+    ident: bytes
+    outcome: Outcome = Outcome.HELD
+    time: float
+    fence: int = 0
+    note: bytes = b""
+
+    def pack(self) -> bytes:
+        """Return the row."""
+        return _ROW.pack(self.ident, self.outcome, self.time, self.fence) + self.note
+
+    @classmethod
+    def unpack(cls, row: bytes) -> Claim:
+        """Return what a row says."""
+        ident, outcome, time, fence = _ROW.unpack_from(row)
+        note = bytes(row[_ROW.size :])
+        return cls(ident=ident, outcome=Outcome(outcome), time=time, fence=fence, note=note)
+
+
+class ClaimTable:
+    """LMDB at `path`. owner: bytes, 8, this process's mark. Raises lmdb.Error."""
+
+    def __init__(self, path: Path, owner: bytes) -> None:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.owner = owner
+        self._env = lmdb.open(
+            str(path),
+            map_size=_MAP,
+            sync=False,
+            metasync=False,
+            meminit=False,
+            max_readers=2048,
+            max_spare_txns=4,
+            mode=0o600,
+        )
+        self._env.reader_check()
+        self._begin = self._env.begin
+
+    def close(self) -> None:
+        """Let go of the map. Everything else raises lmdb.Error from now on."""
+        self._env.close()
+
+    def take(
+        self, key: bytes, now: float, fence: int, over: Callable[[Claim], bool]
+    ) -> tuple[bytes, Claim | None]:
+        """Claim `key`: return the ident, or another's claim that stands.
+
+        A claim of our own is replaced; so is another's that is held if `over` says so.
+        """
+        with self._begin(write=True) as txn:
+            row = txn.get(key)
+            if row is not None:
+                found = Claim.unpack(row)
+                if found.outcome is Outcome.HELD:
+                    stands = found.ident[:8] != self.owner and not over(found)
+                else:
+                    stands = found.outcome is Outcome.UNSTORED and found.time > now
+                if stands:
+                    return b"", found
+            ident = self.owner + next(_count).to_bytes(8, "little")
+            txn.put(key, Claim(ident=ident, time=now, fence=fence).pack())
+        return ident, None
+
+    def end(self, ended: Iterable[tuple[bytes, bytes, Claim | None]]) -> None:
+        """Replace (key, ident) claims by what became of them; None: take the row away.
+
+        One that is not there any more, or has become another's, is let be.
+        """
+        with self._begin(write=True) as txn:
+            for key, ident, left in ended:
+                row = txn.get(key)
+                if row is None or row[:16] != ident:
+                    continue
+                if left is None:
+                    txn.delete(key)
+                else:
+                    txn.put(key, left.pack())
+
+    def look(self, keys: Iterable[bytes]) -> dict[bytes, Claim]:
+        """Return the claims there are, all as of one instant."""
+        found = {}
+        with self._begin() as txn:
+            for key in keys:
+                row = txn.get(key)
+                if row is not None:
+                    found[key] = Claim.unpack(row)
+        return found
+
+    def sweep(self, alive: Callable[[bytes], bool]) -> None:
+        """Take the claims of dead processes away. alive: tells by a mark."""
+        with self._begin(write=True) as txn:
+            for key, row in list(txn.cursor()):
+                if not alive(row[:8]):
+                    txn.delete(key)
+
+
+class Claims:
+    """The table of a store that is open, whatever becomes of it. No method raises.
+
+    place: the store's. trouble: told one reason for the log.
+    """
+
+    def __init__(self, place: Place, trouble: Callable[[str], None]) -> None:
+        self._place = place
+        self._trouble = trouble
+
+    def take(
+        self, key: bytes, now: float, fence: int, over: Callable[[Claim], bool]
+    ) -> tuple[bytes, Claim | None]:
+        """Claim `key`, bytes: return (ident, None), or (nothing, another's claim that stands).
+
+        now: epoch seconds. fence: `Store.fence`. over: whether to take over another's that
+        is held. Neither when there is no table: go on without.
+        """
+        table = self._place.claims
+        if table is not None:
+            try:
+                return table.take(key, now, fence, over)
+            except lmdb.Error as error:
+                self._failed(error)
+        return b"", None
+
+    def end(self, ended: Iterable[tuple[bytes, bytes, Claim | None]]) -> None:
+        """Say what became of (key, ident) claims; None: nothing to tell, the row goes."""
+        table = self._place.claims
+        if table is not None:
+            try:
+                table.end(ended)
+            except lmdb.Error as error:
+                self._failed(error)
+
+    def look(self, keys: Iterable[bytes]) -> dict[bytes, Claim]:
+        """Return the claims there are for `keys`."""
+        table = self._place.claims
+        if table is not None:
+            try:
+                return table.look(keys)
+            except lmdb.Error as error:
+                self._failed(error)
+        return {}
+
+    def is_living(self, claim: Claim) -> bool:
+        """Tell whether the process that made the claim runs."""
+        return is_living(self._place.path, claim.ident[:8])
+
+    def _failed(self, error: lmdb.Error) -> None:
+        self._trouble(f"workers fetch the same twice: {plain(error)}")

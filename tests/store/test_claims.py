@@ -1,0 +1,106 @@
+"""Claims of several processes: one has a key, whatever becomes of it."""
+
+import lmdb
+from twisted.trial.unittest import SynchronousTestCase
+
+from s3shield.store import Claim, Outcome
+
+from .support import StoreTests
+from .test_sharing import Worker
+
+
+def never(_claim):
+    """Let others have what they have."""
+    return False
+
+
+class ClaimTests(StoreTests, SynchronousTestCase):
+    def pair(self):
+        """Return our claims, and another process with the same store."""
+        self.store = self.make_store()
+        worker = Worker(self.path)
+        self.addCleanup(worker.end)
+        return self.store.claims, worker
+
+    def take(self, claims, key=b"key", now=100.0):
+        """Claim a key."""
+        return claims.take(key, now, 7, never)
+
+    def test_one_has_it(self):
+        """What one process has claimed another cannot, until it is given back."""
+        claims, worker = self.pair()
+        ident, found = self.take(claims)
+        self.assertEqual((len(ident), found), (16, None))
+        self.assertEqual(worker(b"claim", b"key", b"101"), b"HELD")
+        claims.end([(b"key", ident, None)])
+        self.assertEqual(claims.look([b"key"]), {})
+        theirs = worker(b"claim", b"key", b"102")
+        ident, found = self.take(claims)
+        self.assertEqual(ident, b"")
+        self.assertEqual((found.ident.hex().encode(), found.time, found.fence), (theirs, 102.0, 7))
+        worker(b"end", b"key", theirs)
+        self.assertIsNone(self.take(claims)[1])
+
+    def test_taken_over(self):
+        """A claim that is taken over is not given back by whoever had it."""
+        claims, worker = self.pair()
+        ident, _ = self.take(claims)
+        theirs = worker(b"claim", b"key", b"101", b"over")
+        claims.end([(b"key", ident, None)])
+        self.assertEqual(claims.look([b"key"])[b"key"].ident.hex().encode(), theirs)
+
+    def test_own_is_replaced(self):
+        """A process that claims again has the new claim; the old one ends nothing."""
+        claims, worker = self.pair()
+        old, new = self.take(claims)[0], self.take(claims)[0]
+        self.assertNotEqual(old, new)
+        claims.end([(b"key", old, None)])
+        self.assertEqual(worker(b"claim", b"key", b"101"), b"HELD")
+
+    def test_outcomes(self):
+        """Only "not stored" keeps others from claiming, and that not for ever."""
+        claims, worker = self.pair()
+        for outcome in (Outcome.ALONE, Outcome.FAILED, Outcome.UNSTORED):
+            ident, _ = self.take(claims)
+            left = Claim(ident=ident, outcome=outcome, time=200.0, note=b"how")
+            claims.end([(b"key", ident, left)])
+            self.assertEqual(claims.look([b"key"])[b"key"], left)
+            if outcome is Outcome.UNSTORED:
+                self.assertEqual(worker(b"claim", b"key", b"199"), b"UNSTORED")
+            theirs = worker(b"claim", b"key", b"200")
+            worker(b"end", b"key", theirs)
+            self.assertEqual(claims.look([b"key"]), {})
+
+    def test_killed(self):
+        """A killed process is seen to be dead; the next that starts clears up after it."""
+        claims, worker = self.pair()
+        worker(b"claim", b"key", b"101")
+        found = claims.look([b"key"])[b"key"]
+        self.assertTrue(claims.is_living(found))
+        worker.kill()
+        self.assertFalse(claims.is_living(found))
+        self.assertIsNotNone(self.take(claims)[1])
+        another = Worker(self.path)
+        self.addCleanup(another.end)
+        self.assertEqual(claims.look([b"key"]), {})
+
+    def test_without_others(self):
+        """A process that shares with nobody has no table, and claims nothing."""
+        store = self.make_store(shared=False)
+        self.assertEqual(self.take(store.claims), (b"", None))
+        store.claims.end([(b"key", b"i" * 16, None)])
+        self.assertEqual(store.claims.look([b"key"]), {})
+        self.assertFalse((store.path / "claims").exists())
+
+    def test_out_of_order(self):
+        """A table that cannot be used is reported, and each process goes on by itself."""
+        store = self.make_store()
+
+        def fail(**_words):
+            raise lmdb.MapFullError("full")
+
+        self.patch(store._place.claims, "_begin", fail)
+        self.assertEqual(self.take(store.claims), (b"", None))
+        store.claims.end([(b"key", b"i" * 16, None)])
+        self.assertEqual(store.claims.look([b"key"]), {})
+        self.assertEqual(self.troubles, ["workers fetch the same twice: full"] * 3)
