@@ -6,6 +6,7 @@ names is one that nobody finds.
 
 from __future__ import annotations
 
+import importlib
 import re
 import tempfile
 import textwrap
@@ -105,3 +106,24 @@ class ListTests(SynchronousTestCase):
         """The README names no page that is not there."""
         for target in re.findall(r"<([^<>\s]+\.rst)>`_", (ROOT / "README.rst").read_text()):
             self.assertTrue((ROOT / target).exists(), target)
+
+
+class RequirementTests(SynchronousTestCase):
+    """The table of RFC 9111."""
+
+    def test_tests_are_there(self) -> None:
+        """Each test that the table names exists; each row names one."""
+        text = (ROOT / "docs" / "rfc9111.rst").read_text()
+        table = text[text.index(".. list-table::") : text.index("What we do otherwise")]
+        names = re.findall(r"\| ``([\w.]+)``", table)
+        self.assertGreater(len(names), 90)
+        for name in names:
+            module, *path = re.split(r"\.(?=[A-Z])", f"tests.{name}", maxsplit=1)
+            found: object = importlib.import_module(module)
+            for part in path[0].split(".") if path else ():
+                found = getattr(found, part)
+            self.assertTrue(path or vars(found), name)
+        rows = re.findall(r"   \* - (.*)\n     - (.*)\n     - (.*)\n", table)
+        self.assertGreater(len(rows), 50)
+        for section, _, tests in rows[1:]:
+            self.assertTrue(tests.startswith("| ``"), section)

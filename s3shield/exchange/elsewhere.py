@@ -119,9 +119,9 @@ class Elsewhere:
             if entry is not None and entry.flags & _NO_BODY:
                 entry = None
             if not give_stale(location, [transaction], entry, failure):
-                rest.append(transaction)
+                rest.append((transaction, entry))
         if attempt == SECOND:
-            for transaction in rest:
-                refuse(transaction, failure)
+            for transaction, entry in rest:
+                refuse(location, transaction, entry, failure)
         else:
-            location.lead_again(rest, attempt=SECOND)
+            location.lead_again([transaction for transaction, _ in rest], attempt=SECOND)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from s3shield.policy import (
     CacheStatus,
     FailureKind,
+    GiveUp,
     OriginFailure,
     ServeStale,
     on_origin_error,
@@ -39,16 +40,23 @@ def give_stale(
     if not isinstance(verdict, ServeStale) or entry is None:
         return False
     for transaction in waiting:
-        transaction.reason = failure.reason
+        transaction.reason = failure.reason()
         location.give_entry(transaction, entry, CacheStatus.STALE)
     return True
 
 
-def refuse(transaction: Transaction, failure: OriginFailure) -> None:
+def refuse(
+    location: Location, transaction: Transaction, entry: Entry | None, failure: OriginFailure
+) -> None:
     """Tell a client for whom nothing can stand in."""
-    transaction.reason = failure.reason
+    now, policy = location.around.clock(), location.policy
+    verdict = on_origin_error(transaction.request, entry, failure, now, policy)
+    status = failure.gateway_status
+    if isinstance(verdict, GiveUp) and not failure.status:
+        status = verdict.status
+    transaction.reason = failure.reason()
     transaction.cache_status = CacheStatus.MISS
-    transaction.refuse(failure.gateway_status)
+    transaction.refuse(status)
 
 
 def packed(failure: OriginFailure, attempt: int) -> bytes:

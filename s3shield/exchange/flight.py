@@ -166,11 +166,10 @@ class Flight:
         self._head = self.watch.see(head)
         for transaction in self._company:
             transaction.origin_status = head.status
-        if head.status == 304 and self._question:
-            return  # answered at its end, so that the connection is free again
         if head.status == 304:
-            self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
-            return
+            if not self._question:
+                self.origin_failed(OriginFailure(FailureKind.INVALID, "a 304 nobody asked for"))
+            return  # answered at its end, so that the connection is free again
         failure = failing(self._request, self._entry, head, now, policy)
         if failure is not None:
             self.origin_failed(failure)
@@ -229,8 +228,7 @@ class Flight:
         self._close()
         if self._fill is not None:
             location.trouble(self.route, failure)
-            damaged = failure.kind is FailureKind.DAMAGED
-            self._company.note(failure.reason if damaged else NoStoreReason.TRUNCATED)
+            self._company.note(failure.reason(begun=True))
             self._fill.keep_no_longer()
             self._fill.fail()
             return
@@ -242,7 +240,7 @@ class Flight:
             return
         told = waiting if self._attempt == SECOND else waiting[:1]
         for transaction in told:
-            refuse(transaction, failure)
+            refuse(location, transaction, self._entry, failure)
         location.lead_again(waiting[len(told) :], attempt=SECOND)
 
     # Ends
@@ -336,8 +334,9 @@ class Flight:
         self._company.note(reason)
         self.outcome = Outcome.ALONE if personal else Outcome.UNSTORED, b""
         if not personal:
-            if self._entry is not None:
-                self._zone.drop(self._entry)  # there is a newer answer than it
+            failed = self._head is not None and self._head.status >= 500
+            if self._entry is not None and not failed:  # RFC 9111 4.3.3: it may yet be right
+                self._zone.drop(self._entry)
             self.location.remember_unstored(self.route)
         # The leader may have left, or be no client at all: it is not known by its place.
         leader = self._company.leader

@@ -48,11 +48,11 @@ class OriginFailure:
     code: str = ""
     before_head: bool = True
 
-    @property
-    def reason(self) -> NoStoreReason:
-        """Why nothing is stored."""
-        damaged = self.kind is FailureKind.DAMAGED
-        return NoStoreReason.INTEGRITY if damaged else NoStoreReason.ORIGIN_ERROR
+    def reason(self, *, begun: bool = False) -> NoStoreReason:
+        """Return why nothing is stored. begun: whether the body was under way."""
+        if self.kind is FailureKind.DAMAGED:
+            return NoStoreReason.INTEGRITY
+        return NoStoreReason.TRUNCATED if begun else NoStoreReason.ORIGIN_ERROR
 
     @property
     def gateway_status(self) -> int:

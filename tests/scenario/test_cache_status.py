@@ -63,7 +63,7 @@ class CacheStatusTests(Scenario):
         self.origin.answers["/a"] = [answer(body=b"one", headers=headers), raw(abort=True)]
         await self.shield()
         await self.get("/a")
-        self.assertEqual(502, (await self.get("/a")).status)
+        self.assertEqual(504, (await self.get("/a")).status)
 
     async def test_stale_while_revalidate(self) -> None:
         """One request starts the refresh (STALE), the next sees it under way (UPDATING)."""

@@ -1,0 +1,569 @@
+"""RFC 9111 by the wire, with default options in front of a plain origin.
+
+Each table is of responses, and whether the next request is answered from the store. The
+rules themselves are tested in tests/policy; here it is that everything between the two
+sockets keeps them. docs/rfc9111.rst names the tests for each requirement.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from typing import Final
+
+from .harness import Got, Scenario, answer, raw
+
+HOUR: Final = "max-age=3600"
+AGO: Final = "Tue, 01 Mar 2022 12:00:00 GMT"
+
+Case = tuple[dict[str, str], bool]
+"""Fields of a response, and whether it answers the next request."""
+
+
+def date(offset: float) -> str:
+    """An HTTP date, `offset` seconds from now."""
+    return formatdate(time.time() + offset, usegmt=True)
+
+
+def control(value: str, **fields: str) -> dict[str, str]:
+    """Fields with this Cache-Control."""
+    return {"Cache-Control": value, **{k.replace("_", "-"): v for k, v in fields.items()}}
+
+
+class Rfc(Scenario):
+    """Asks twice for each response of a table."""
+
+    async def setUpShield(self) -> None:
+        """Start it, once a test."""
+        if self.serving is None:
+            await self.shield()
+            self.number = 0
+
+    async def twice(self, fields: dict[str, str], status: int = 200, **asked: str) -> list[Got]:
+        """Both answers to the same request."""
+        await self.setUpShield()
+        self.number += 1
+        path = f"/{self.number}"
+        body = b"" if status in (204, 205) else b"body %d" % self.number
+        self.origin.answers[path] = answer(status, body, fields)
+        return [await self.get(path, **asked) for _ in range(2)]
+
+    async def compare(self, cases: list[Case], **asked: str) -> None:
+        """Each response is passed on, and reused or not."""
+        for fields, fresh in cases:
+            seen = await self.twice(fields, **asked)
+            self.assertEqual([200, 200], [got.status for got in seen], fields)
+            self.assertEqual(seen[0].body, seen[1].body, fields)
+            self.assertEqual(fresh, seen[1].cache == "HIT", fields)
+
+
+class FreshnessTests(Rfc):
+    """Sections 4.2 and 5.2.2."""
+
+    async def test_max_age(self) -> None:
+        """5.2.2.1, 4.2.1: delta-seconds, quoted as well; what is none makes stale."""
+        await self.compare(
+            [
+                (control(HOUR), True),
+                (control("MAX-AGE=3600"), True),
+                (control('max-age="3600"'), True),
+                (control(", ,max-age=3600,,"), True),
+                (control("max-age=0"), False),
+                (control("max-age='3600'"), False),
+                (control("max-age =3600"), False),
+                (control("max-age= 3600"), False),
+                (control("max-age=-1"), False),
+                (control("max-age=1.5"), False),
+                (control("max-age=a3600"), False),
+                (control("max-age=3600a"), False),
+                (control("max-age=abc", Expires=date(1000)), False),
+            ]
+        )
+
+    async def test_delta_seconds_overflow(self) -> None:
+        """1.2.2: what is larger than we can count is very long, not very short."""
+        for value in (2**31, 2**63, 10**30):
+            await self.compare([(control(f"max-age={value}"), True)])
+
+    async def test_repeated(self) -> None:
+        """4.2.1: of several values the first, or none: never the longer one."""
+        await self.compare(
+            [
+                (control("max-age=3600, max-age=3600"), True),
+                (control("max-age=0, max-age=3600"), False),
+                (control("s-maxage=0, s-maxage=3600"), False),
+            ]
+        )
+
+    async def test_precedence(self) -> None:
+        """4.2.1: s-maxage, then max-age, then Expires."""
+        await self.compare(
+            [
+                (control("max-age=0, s-maxage=3600"), True),
+                (control("s-maxage=0, max-age=3600"), False),
+                (control("s-maxage=3600", Expires=date(-1000)), True),
+                (control(HOUR, Expires=date(-1000)), True),
+                (control("max-age=0", Expires=date(1000)), False),
+            ]
+        )
+
+    async def test_extensions(self) -> None:
+        """5.2.3: directives that nobody knows are nothing, whatever they quote."""
+        await self.compare(
+            [
+                (control("foo=bar, max-age=3600"), True),
+                (control('foo="bar, max-age=0", max-age=3600'), True),
+                (control('foo="no-store", max-age=3600'), True),
+                (control("no-transform, immutable, max-age=3600"), True),
+            ]
+        )
+
+    async def test_expires(self) -> None:
+        """5.3: an HTTP date, and what is none has passed already."""
+        await self.compare(
+            [
+                ({"Expires": date(3600)}, True),
+                ({"Expires": date(3600), "Date": date(0)}, True),
+                ({"Expires": "Thu, 18 Aug 2050 02:01:18 GMT"}, True),
+                ({"Expires": date(-3600)}, False),
+                ({"Expires": date(100), "Date": date(200)}, False),
+                ({"Expires": date(5000), "Date": date(5000)}, False),
+                ({"Expires": "0"}, False),
+                ({"Expires": "-1"}, False),
+                ({"Expires": "tomorrow"}, False),
+                ({"Expires": "Thu, 18 Aug 2050 2:01:18 GMT"}, False),
+                ({"Expires": "Thu, 18 Aug 2050 02:01:18"}, False),
+                ({"Expires": "Thu, 18 Aug 2050 02:01:18 UTC"}, False),
+                ({"Expires": "Thu, 18-Aug-50 02:01:18 GMT"}, False),
+            ]
+        )
+
+    async def test_obsolete_dates(self) -> None:
+        """RFC 9110 5.6.7: the two obsolete forms are read too."""
+        soon = time.gmtime(time.time() + 3600)
+        await self.compare(
+            [
+                ({"Expires": time.strftime("%A, %d-%b-%y %H:%M:%S GMT", soon)}, True),
+                ({"Expires": time.asctime(soon)}, True),
+            ]
+        )
+
+    async def test_heuristic(self) -> None:
+        """4.2.2: from Last-Modified, only for statuses that allow it, and not with nothing."""
+        old = {"Last-Modified": AGO}
+        await self.compare(
+            [
+                (old, True),
+                ({"Last-Modified": date(-1)}, False),
+                ({"Last-Modified": date(100_000)}, False),
+                ({}, False),
+                (control("public"), False),
+            ]
+        )
+        for status in (203, 204, 300, 301, 308, 404, 405, 410, 414, 501):
+            self.assertEqual("HIT", (await self.twice(old, status))[1].cache, status)
+        for status in (201, 202, 302, 303, 307, 400, 403, 418, 500, 502, 503, 504):
+            self.assertEqual("MISS", (await self.twice(old, status))[1].cache, status)
+
+    async def test_age(self) -> None:
+        """4.2.3, 5.1: what has aged before counts; of a list the first, of nonsense nothing."""
+        for value, fresh in (
+            *(("0", True), ("3000", True), ("3600", False), ("3601", False)),
+            *(("7200, 0", False), ("0, 7200", True), ("99999999999999999999", False)),
+            *(("-7200", True), ("7200.0", True), ("abc", True), ("a7200", True), ("", True)),
+        ):
+            await self.compare([(control(HOUR, Age=value), fresh)])
+
+    async def test_apparent_age(self) -> None:
+        """4.2.3: the Date counts as well, unless it is no date or in the future."""
+        await self.compare(
+            [
+                (control(HOUR, Date=date(-7200)), False),
+                (control(HOUR, Date=date(-1800)), True),
+                (control(HOUR, Date=date(-10), Age="3600"), False),
+                (control(HOUR, Date=date(7200)), True),
+                (control(HOUR, Date="foo"), True),
+            ]
+        )
+
+    async def test_age_is_told(self) -> None:
+        """4, 5.1: what comes from the store says its age, with what it had before."""
+        first, second = await self.twice(control(HOUR, Age="100"))
+        self.assertEqual("100", first.headers["age"])
+        self.assertIn(int(second.headers["age"]), (100, 101, 102))
+
+    async def test_pragma(self) -> None:
+        """5.4: in a response it means nothing."""
+        await self.compare([(control(HOUR, Pragma="no-cache"), True)])
+
+    async def test_targeted(self) -> None:
+        """RFC 9213: CDN-Cache-Control rules alone where it is valid and not empty."""
+
+        def targeted(value: str, **fields: str) -> dict[str, str]:
+            return {"CDN-Cache-Control": value, **control("max-age=0", **fields)}
+
+        fresh = {"Cache-Control": HOUR}
+        await self.compare(
+            [
+                (targeted(HOUR), True),
+                (targeted("max-age=3600;a=b"), True),
+                (targeted(HOUR, Expires=date(-100)), True),
+                ({"CDN-Cache-Control": HOUR, "Cache-Control": "no-store"}, True),
+                ({"CDN-Cache-Control": "max-age=0", **fresh}, False),
+                ({"CDN-Cache-Control": "max-age=0", "Cache-Control": "s-maxage=3600"}, False),
+                ({"CDN-Cache-Control": "no-store", **fresh}, False),
+                ({"CDN-Cache-Control": "private", **fresh}, False),
+                ({"CDN-Cache-Control": "no-cache, max-age=3600"}, False),
+                ({"CDN-Cache-Control": "max-age=abc=", **fresh}, True),
+                ({"CDN-Cache-Control": "", **fresh}, True),
+            ]
+        )
+
+
+class StoringTests(Rfc):
+    """Section 3."""
+
+    async def test_forbidden(self) -> None:
+        """3, 5.2.2.5, 5.2.2.7, 5.2.2.4: no-store, private; no-cache is asked about each time."""
+        await self.compare(
+            [
+                (control("no-store, max-age=3600"), False),
+                (control("No-StoRe, max-age=3600"), False),
+                (control("private, max-age=3600"), False),
+                (control("no-cache, max-age=3600"), False),
+                (control('private="x-a", max-age=3600'), True),
+                (control("must-revalidate, max-age=3600"), True),
+                (control("proxy-revalidate, max-age=3600"), True),
+            ]
+        )
+
+    async def test_named_fields(self) -> None:
+        """5.2.2.4, 5.2.2.7: fields that no-cache or private name are not given to others."""
+        for directive in ("no-cache", "private"):
+            first, second = await self.twice(
+                control(f'{directive}="X-A", {HOUR}', X_A="1", X_B="2")
+            )
+            self.assertEqual(("1", "2"), (first.headers["x-a"], first.headers["x-b"]))
+            self.assertEqual((None, "2"), (second.headers.get("x-a"), second.headers["x-b"]))
+
+    async def test_must_understand(self) -> None:
+        """5.2.2.3: with a status that is understood it overrides no-store, with others it forbids."""
+        understood = control(f"no-store, must-understand, {HOUR}")
+        await self.compare([(understood, True)])
+        for fields in (understood, control(f"must-understand, {HOUR}")):
+            self.assertEqual("MISS", (await self.twice(fields, 299))[1].cache)
+
+    async def test_statuses(self) -> None:
+        """3, RFC 9110 15.1: every final status with a lifetime is stored, known or not."""
+        for status in (
+            *(200, 201, 202, 203, 204, 207, 226, 299, 300, 301, 302, 303, 305, 307, 308),
+            *(400, 402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 414, 415, 417, 418, 421),
+            *(422, 423, 424, 425, 426, 451, 499, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510),
+            599,
+        ):
+            first, second = await self.twice(control(HOUR), status)
+            self.assertEqual((status, "HIT"), (second.status, second.cache), status)
+            self.assertEqual((status, first.body), (first.status, second.body))
+
+    async def test_statuses_never_stored(self) -> None:
+        """RFC 6585: 428, 429, 431, 511 must not be; 412 and 416 are one request's own."""
+        for status in (412, 416, 428, 429, 431, 511):
+            self.assertEqual("MISS", (await self.twice(control(HOUR), status))[1].cache, status)
+
+    async def test_authorization(self) -> None:
+        """3.5: only with public, s-maxage or must-revalidate."""
+        await self.compare(
+            [
+                (control(HOUR), False),
+                (control("public, max-age=3600"), True),
+                (control("s-maxage=3600"), True),
+                (control("must-revalidate, max-age=3600"), True),
+            ],
+            authorization="Bearer x",
+        )
+
+    async def test_connection_fields(self) -> None:
+        """3.1: neither what Connection names nor the connection's own is stored or passed on."""
+        names = ("X-Hop", "Keep-Alive", "Proxy-Authenticate", "TE", "Upgrade", "Proxy-Connection")
+        fields = dict.fromkeys(names, "x")
+        seen = await self.twice(control(HOUR, Connection="X-Hop", X_Kept="k", **fields))
+        for got in seen:
+            self.assertEqual("k", got.headers["x-kept"])
+            for name in names:
+                self.assertNotIn(name.lower(), got.headers)
+
+    async def test_unknown_fields(self) -> None:
+        """3.1: all other fields are stored, also those that nobody knows, repeated ones too."""
+        seen = await self.twice(control(HOUR, Foo="1", Link="</a>", Warning="199 - x"))
+        for got in seen:
+            values = [got.headers[name] for name in ("foo", "link", "warning")]
+            self.assertEqual(["1", "</a>", "199 - x"], values)
+
+    async def test_incomplete(self) -> None:
+        """3.3: a body that was cut short is not stored as whole, nor ended as if it were."""
+        await self.setUpShield()
+        head = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=100\r\nContent-Length: 100000\r\n\r\n"
+        self.origin.answers["/cut"] = [raw(head + b"x" * 50_000, close=True), answer(body=b"whole")]
+        self.assertFalse((await self.get("/cut")).whole)
+        self.assertEqual(b"whole", (await self.get("/cut")).body)
+
+
+class SelectionTests(Rfc):
+    """Section 4.1."""
+
+    async def test_star(self) -> None:
+        """`*` never matches, wherever it stands."""
+        for value in ("*", "Foo, *", "*, Foo"):
+            await self.compare([(control(HOUR, Vary=value), False)])
+
+    async def test_match(self) -> None:
+        """Equal fields, absent ones too; blanks apart; names in any case; several lines are one."""
+        fields = control(HOUR, Vary="Foo, BAR")
+        for one, other, same in (
+            ({}, {}, True),
+            ({"foo": "1"}, {"foo": "1"}, True),
+            ({"foo": "1", "bar": "2"}, {"bar": "2", "foo": "1"}, True),
+            ({"foo": "1"}, {"foo": "2"}, False),
+            ({"foo": "1"}, {}, False),
+            ({}, {"bar": "1"}, False),
+            ({"foo": "1, 2"}, {"foo": "1,2"}, True),
+            ({"foo": "1", "baz": "1"}, {"foo": "1", "baz": "2"}, True),
+        ):
+            await self.setUpShield()
+            self.number += 1
+            self.origin.answers[f"/{self.number}"] = answer(headers=fields)
+            await self.get(f"/{self.number}", **one)
+            got = await self.get(f"/{self.number}", **other)
+            self.assertEqual(same, got.cache == "HIT", (one, other))
+
+
+class ValidationTests(Rfc):
+    """Section 4.3."""
+
+    async def stale(self, *answers: tuple[int, dict[str, str]], requests: int = 3) -> list[Got]:
+        """What clients get of a response that is stale at once, and what comes after it."""
+        await self.setUpShield()
+        self.origin.asked.clear()
+        self.number += 1
+        path = f"/{self.number}"
+        self.origin.answers[path] = [
+            answer(status, b"" if status == 304 else b"%d" % number, fields)
+            for number, (status, fields) in enumerate(answers)
+        ]
+        return [await self.get(path) for _ in range(requests)]
+
+    async def test_validators(self) -> None:
+        """4.3.1: the entity tag as it was sent, weak or not; Last-Modified; both."""
+        for fields in (
+            {"ETag": '"a"'},
+            {"ETag": 'W/"a"'},
+            {"Last-Modified": AGO},
+            {"ETag": '"a"', "Last-Modified": AGO},
+        ):
+            seen = await self.stale(
+                (200, control("max-age=0") | fields), (304, control(HOUR) | fields)
+            )
+            self.assertEqual(["MISS", "REVALIDATED", "HIT"], [got.cache for got in seen], fields)
+            asked = self.origin.asked[1].headers
+            self.assertEqual(fields.get("ETag"), asked.get("if-none-match"))
+            self.assertEqual(fields.get("Last-Modified"), asked.get("if-modified-since"))
+
+    async def test_not_modified_updates(self) -> None:
+        """3.2, 4.3.4: a 304's fields replace the stored ones, but for those of the bytes."""
+        seen = await self.stale(
+            (200, control("max-age=0", ETag='"a"', X_Old="1", X_Kept="k", Content_Type="text/a")),
+            (
+                304,
+                control(
+                    HOUR,
+                    ETag='"a"',
+                    X_Old="2",
+                    X_New="n",
+                    Content_Type="text/b",
+                    Content_Encoding="gzip",
+                    Content_Length="999",
+                ),
+            ),
+        )
+        for got in seen[1:]:
+            values = [got.headers.get(name) for name in ("x-old", "x-new", "x-kept")]
+            self.assertEqual(["2", "n", "k"], values)
+            self.assertEqual((b"0", "1"), (got.body, got.headers["content-length"]))
+            self.assertEqual("text/b", got.headers["content-type"])
+            self.assertNotIn("content-encoding", got.headers)
+
+    async def test_replaced(self) -> None:
+        """4.3.3: a whole answer takes the place of what was stored."""
+        seen = await self.stale((200, control("max-age=0", ETag='"a"')), (200, control(HOUR)))
+        self.assertEqual([b"0", b"1", b"1"], [got.body for got in seen])
+        self.assertEqual(["MISS", "EXPIRED", "HIT"], [got.cache for got in seen])
+
+    async def test_server_error(self) -> None:
+        """4.3.3: a 5xx is no answer to the question: what is stored stays, to be asked about."""
+        seen = await self.stale(
+            (200, control("no-cache", ETag='"a"')),
+            (500, {}),
+            (304, control("no-cache", ETag='"a"')),
+        )
+        self.assertEqual([200, 500, 200], [got.status for got in seen])
+        self.assertEqual((b"0", "REVALIDATED"), (seen[2].body, seen[2].cache))
+
+    async def test_conditional_requests(self) -> None:
+        """4.3.2: what is stored answers If-None-Match, and without it If-Modified-Since."""
+        await self.setUpShield()
+        fields = control(HOUR, ETag='"a"', Last_Modified=AGO, Vary="Foo", Expires=date(100))
+        self.origin.answers["/c"] = answer(headers=fields)
+        await self.get("/c")
+        later, earlier = "Wed, 02 Mar 2022 12:00:00 GMT", "Mon, 28 Feb 2022 12:00:00 GMT"
+        for condition, status in (
+            ({"if_none_match": '"a"'}, 304),
+            ({"if_none_match": 'W/"a"'}, 304),
+            ({"if_none_match": '"b", "a"'}, 304),
+            ({"if_none_match": "*"}, 304),
+            ({"if_none_match": "a"}, 200),
+            ({"if_none_match": '"b"'}, 200),
+            ({"if_modified_since": AGO}, 304),
+            ({"if_modified_since": later}, 304),
+            ({"if_modified_since": earlier}, 200),
+            ({"if_modified_since": "junk"}, 200),
+            ({"if_none_match": '"b"', "if_modified_since": later}, 200),
+            ({"if_none_match": '"a"', "if_modified_since": earlier}, 304),
+        ):
+            got = await self.get("/c", **condition)
+            self.assertEqual((status, "HIT"), (got.status, got.cache), condition)
+            for name in ("etag", "cache-control", "date", "vary", "expires", "age"):
+                self.assertIn(name, got.headers)
+        self.assertEqual(1, len(self.origin.asked))
+
+    async def test_head(self) -> None:
+        """4.3.5: a stored GET answers a HEAD; a HEAD's answer brings a stale GET up to date."""
+        await self.setUpShield()
+        self.origin.answers["/h"] = [
+            answer(headers=control("max-age=0", ETag='"a"')),
+            answer(headers=control(HOUR, ETag='"a"', X_New="n")),
+        ]
+        await self.get("/h")
+        self.assertEqual(200, (await self.get("/h", "HEAD")).status)
+        self.assertEqual("HEAD", self.origin.asked[-1].method)
+        got = await self.get("/h")
+        self.assertEqual(("HIT", b"hello", "n"), (got.cache, got.body, got.headers["x-new"]))
+        self.assertEqual("HIT", (await self.get("/h", "HEAD")).cache)
+
+
+class StaleTests(Rfc):
+    """Section 4.2.4, and RFC 5861."""
+
+    async def failing(self, directives: str, *failures: object) -> Got:
+        """What the second client gets, when the origin has begun to fail."""
+        await self.setUpShield()
+        self.number += 1
+        path = f"/{self.number}"
+        stored = answer(headers=control(directives, ETag='"a"'))
+        self.origin.answers[path] = [stored, *failures]
+        await self.get(path)
+        return await self.get(path)
+
+    async def test_forbidden(self) -> None:
+        """5.2.2.2, 5.2.2.8, 5.2.2.10: 504, not a stale response, when the origin is not there."""
+        for directive in ("must-revalidate", "proxy-revalidate", "s-maxage=0", "no-cache"):
+            got = await self.failing(f"max-age=0, {directive}", raw(b"", close=True))
+            self.assertEqual(504, got.status, directive)
+            got = await self.failing(f"max-age=0, {directive}", answer(503))
+            self.assertEqual(503, got.status, directive)
+
+    async def test_origin_gone(self) -> None:
+        """4.2.4: without that a stale one may be sent when the origin cannot be reached."""
+        got = await self.failing("max-age=0", raw(b"", close=True))
+        self.assertEqual((200, "STALE"), (got.status, got.cache))
+
+    async def test_stale_if_error(self) -> None:
+        """RFC 5861 4: while it lasts, and no longer."""
+        for seconds, status in ((100, 200), (0, 503)):
+            got = await self.failing(f"max-age=0, stale-if-error={seconds}", answer(503))
+            self.assertEqual(status, got.status, seconds)
+
+    async def test_stale_while_revalidate(self) -> None:
+        """RFC 5861 3: the stale one at once, and one request for a new one behind it."""
+        got = await self.failing(
+            "max-age=0, stale-while-revalidate=100", answer(headers=control(HOUR))
+        )
+        self.assertEqual((200, "STALE"), (got.status, got.cache))
+        await self.until_idle()
+        self.assertEqual("HIT", (await self.get(f"/{self.number}")).cache)
+        self.assertEqual(2, len(self.origin.asked))
+
+    async def test_only_if_cached(self) -> None:
+        """5.2.1.7: 504 when nothing is stored; the origin is not asked."""
+        await self.setUpShield()
+        got = await self.get("/o", cache_control="only-if-cached")
+        self.assertEqual((504, []), (got.status, self.origin.asked))
+
+
+class InvalidationTests(Rfc):
+    """Section 4.4."""
+
+    async def changed(self, method: str, status: int, **fields: str) -> bool:
+        """Whether a stored response is gone after this."""
+        await self.setUpShield()
+        self.number += 1
+        path = f"/{self.number}"
+        said = {name.replace("_", "-"): value for name, value in fields.items()}
+        fresh = answer(headers=control(HOUR))
+        self.origin.answers[path] = [fresh, answer(status, b"", said), fresh]
+        await self.get(path)
+        await self.get(path, method)
+        return (await self.get(path)).cache != "HIT"
+
+    async def test_unsafe(self) -> None:
+        """A success of a method that is unsafe, or that nobody knows; not of a safe one."""
+        for method in ("POST", "PUT", "DELETE", "PATCH", "BREW"):
+            self.assertTrue(await self.changed(method, 200), method)
+        for method in ("OPTIONS", "HEAD"):
+            self.assertFalse(await self.changed(method, 200), method)
+
+    async def test_only_success(self) -> None:
+        """2xx and 3xx change something; errors do not."""
+        for status in (200, 201, 204, 301, 302, 303):
+            self.assertTrue(await self.changed("POST", status), status)
+        for status in (400, 403, 404, 409, 500, 503):
+            self.assertFalse(await self.changed("POST", status), status)
+
+    async def test_named_resources(self) -> None:
+        """Location and Content-Location as well, of the same origin."""
+        await self.setUpShield()
+        own = f"http://127.0.0.1:{self.origin.number}"
+        for field in ("Location", "Content-Location"):
+            for value, gone in (("/n", True), (f"{own}/n", True), ("http://other.test/n", False)):
+                self.origin.answers["/n"] = answer(headers=control(HOUR))
+                self.origin.answers["/p"] = answer(201, b"", {field: value})
+                await self.get("/n")
+                await self.get("/p", "POST")
+                self.assertEqual(gone, (await self.get("/n")).cache != "HIT", (field, value))
+
+
+class RangeTests(Rfc):
+    """Section 3.4 and RFC 9110 section 14."""
+
+    async def test_from_the_whole(self) -> None:
+        """A stored response answers ranges; If-Range is obeyed; nonsense is the whole."""
+        await self.setUpShield()
+        fields = control(HOUR, ETag='"a"', Last_Modified=AGO)
+        self.origin.answers["/r"] = answer(body=b"0123456789", headers=fields)
+        await self.get("/r")
+        for asked, status, body in (
+            ({"range": "bytes=1-2"}, 206, b"12"),
+            ({"range": "bytes=-2"}, 206, b"89"),
+            ({"range": "bytes=7-"}, 206, b"789"),
+            ({"range": "bytes=7-99"}, 206, b"789"),
+            ({"range": "lines=1-2"}, 200, b"0123456789"),
+            ({"range": "bytes=2-1"}, 200, b"0123456789"),
+            ({"range": "bytes=1-2", "if_range": '"a"'}, 206, b"12"),
+            ({"range": "bytes=1-2", "if_range": '"b"'}, 200, b"0123456789"),
+            ({"range": "bytes=1-2", "if_range": 'W/"a"'}, 200, b"0123456789"),
+            ({"range": "bytes=1-2", "if_range": AGO}, 206, b"12"),
+        ):
+            got = await self.get("/r", **asked)
+            self.assertEqual((status, body, "HIT"), (got.status, got.body, got.cache), asked)
+        got = await self.get("/r", range="bytes=10-")
+        self.assertEqual((416, "bytes */10"), (got.status, got.headers["content-range"]))
+        self.assertEqual(1, len(self.origin.asked))
