@@ -9,9 +9,10 @@ from .errors import StoreError, StoreVersionError, is_no_room
 from .eviction import Limits
 from .evictor import Evictor
 from .files import BodyFile
+from .gap_writer import GapWriter
 from .record import Entry
 from .selector import Selector
-from .sparse import GapWriter, SparseBody
+from .sparse import SparseBody
 from .stats import Stats
 from .store import Store
 from .verifying import Damage, Report, Verifying

@@ -13,7 +13,7 @@ from .blocks import Blocks
 from .files import Threads
 from .place import Place
 from .record import Entry, encode, rebuilt
-from .sparse import SparseBody
+from .sparse import SparseBody, Timer
 
 if TYPE_CHECKING:
     from .store import Store
@@ -26,13 +26,14 @@ class SparseBodies:
     """A `sparse.BlockShelf`: the part of a store that deals with incomplete bodies.
 
     place, threads: the store's. show: puts an entry where lookups find it; None when the
-    store will not have it.
+    store will not have it. call_later: the reactor's.
     """
 
     store: Store
     place: Place
     threads: Threads
     show: Callable[[Entry, int | None], Entry | None]
+    call_later: Callable[[float, Callable[[], None]], Timer]
 
     def create(
         self,
@@ -68,7 +69,7 @@ class SparseBodies:
             self.threads,
             entry,
             era,
-            clock=self.store.clock,
+            call_later=self.call_later,
             fresh=True,
             since=since,
         )
@@ -82,7 +83,7 @@ class SparseBodies:
             self.threads,
             entry,
             place.era,
-            clock=self.store.clock,
+            call_later=self.call_later,
             fresh=False,
         )
 

@@ -86,7 +86,8 @@ class Store:
         self._closed = False
         self.path = Path(path)
         self._place = Place(self.path, map_size=map_size, shared=shared)
-        self.sparse = SparseBodies(self, self._place, self._threads, self._show)
+        later = reactor.callLater
+        self.sparse = SparseBodies(self, self._place, self._threads, self._show, later)
         self.claims = Claims(self._place, self._trouble)
         self._find = self._place.index.find
         self._committing = Committing(self._place, self._pending, self._trouble, clock)

@@ -65,9 +65,29 @@ class Threads:
 class Loop:
     """IReactorFromThreads for tests without a reactor: calls at once."""
 
+    def __init__(self):
+        self.later = []
+
     def callFromThread(self, function, *args, **kwargs):
         """Call now, in whichever thread."""
         function(*args, **kwargs)
+
+    def callLater(self, _seconds, function):
+        """Keep it in `later`: the test calls it, or not."""
+        self.later.append(later := Later(function))
+        return later
+
+
+class Later:
+    """A delayed call."""
+
+    def __init__(self, function):
+        self.function = function
+        self.cancelled = False
+
+    def cancel(self):
+        """See that it is not called."""
+        self.cancelled = True
 
 
 class StoreTests:
@@ -79,10 +99,11 @@ class StoreTests:
         """Open a store in a directory of its own, or at `path`."""
         self.threads = options.pop("pool", None) or Threads()
         self.troubles = []
+        self.loop = Loop()
         self.path = Path(path or self.mktemp()).absolute()
         store = self.store = Store(
             self.path,
-            reactor=Loop(),
+            reactor=self.loop,
             pool=self.threads,
             clock=lambda: self.now,
             on_trouble=self.troubles.append,

@@ -91,6 +91,20 @@ class SparseTests(StoreTests, SynchronousTestCase):
         self.fill(sparse, 4096, 5000)
         self.assertEqual([1, 4], self.present(self.get(store, b"key")))
 
+    def test_noted_in_a_while(self):
+        """A whole block is noted soon though the gap goes on and nothing more comes."""
+        store, sparse = self.begin()
+        writer = sparse.writer(1024)
+        writer.write(self.body[1024:2500])
+        self.assertEqual([], self.present(self.get(store, b"key")))
+        (later,) = self.loop.later
+        later.function()
+        self.assertEqual([1], self.present(self.get(store, b"key")))
+        writer.write(self.body[2500:3072])
+        self.successResultOf(writer.finish())
+        self.assertEqual([1, 2], self.present(self.get(store, b"key")))
+        self.assertEqual([False, True], [each.cancelled for each in self.loop.later])
+
     def test_complete(self):
         """The last block makes it an entry like any other, with its checksums."""
         store, sparse = self.begin()

@@ -1,0 +1,193 @@
+"""Bytes of one gap of a sparse body on their way into the file, in a thread."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from s3shield.policy import RunningDigest
+
+from .bodies import LOW_MARK
+from .files import BodyFile
+
+if TYPE_CHECKING:
+    from .sparse import BlockShelf, SparseBody
+
+__all__ = ["GapWriter"]
+
+_BATCH: Final = 4 << 20
+_MAX_PIECES: Final = 512
+_pwritev: Final = getattr(os, "pwritev", None)
+
+
+class GapWriter:
+    """See the module's text: what `bodies.BodyWriter` is for a whole.
+
+    written: int, offset up to which bytes can be read back. backlog, failed, on_drain,
+    on_error: as a BodyWriter's.
+    """
+
+    def __init__(
+        self, body: SparseBody, shelf: BlockShelf, start: int, check: RunningDigest | None = None
+    ) -> None:
+        self.written = start
+        self.backlog = 0
+        self.failed: Exception | None = None
+        self.on_drain: Callable[[], None] | None = None
+        self.on_error: Callable[[], None] | None = None
+        self._body = body
+        self._check = check
+        self._shelf = shelf
+        self._queue: deque[bytes] = deque()
+        self._busy = True
+        self._over = self._ended = False
+        self._ending: list[Deferred[None]] = []
+        self._sums = _Sums(start, body.blocks.size, body.blocks.shift, check)
+        body.when_open(self._begin)
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; never blocks, never raises."""
+        if self._over:
+            return
+        self._queue.append(data)
+        self.backlog += len(data)
+        if not self._busy:
+            self._next()
+
+    def finish(self) -> Deferred[None]:
+        """Take no more; fires when all that was given is written and noted, or dropped."""
+        if not self._busy and not self._queue:
+            self._end()
+        if self._over and not self._busy:
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        self._ending.append(done)
+        return done
+
+    def abort(self) -> None:
+        """Drop what is not written yet; the whole blocks that are stay."""
+        self._queue.clear()
+        self.backlog = 0
+        if not self._busy:
+            self._end()
+        self._over = True
+
+    def reader(self) -> BodyFile | None:
+        """Return the file, held for the caller; None before it is open."""
+        file = self._body.file
+        return None if file is None else file.hold()
+
+    def _begin(self) -> None:
+        self._busy = False
+        if self._body.file is None:
+            self._fail(OSError("the body file cannot be opened"))
+            return
+        self._next()
+
+    def _next(self) -> None:
+        if not self._queue:
+            if self._ending or self._over:
+                self._end()
+            return
+        file = self._body.file
+        assert file is not None
+        pieces: list[bytes] = []
+        size = 0
+        while self._queue and size < _BATCH and len(pieces) < _MAX_PIECES:
+            pieces.append(self._queue.popleft())
+            size += len(pieces[-1])
+        self._busy = True
+        work: Deferred[Any] = self._body.threads(
+            _append, file.fileno(), self.written, pieces, self._sums
+        )
+        work.addCallbacks(self._wrote, self._broke, callbackArgs=(size,))
+
+    def _wrote(self, blocks: list[tuple[int, int]], size: int) -> None:
+        self._busy = False
+        self.written += size
+        self.backlog = max(0, self.backlog - size)
+        check, last = self._check, self._body.blocks.count - 1
+        if check is not None and blocks and blocks[-1][0] == last and not check.matches:
+            blocks.pop()  # it is not what it should be: it never becomes whole
+        self._body.add(blocks)
+        self._next()
+        if self.on_drain is not None and self.backlog <= LOW_MARK and not self._over:
+            self.on_drain()
+
+    def _broke(self, failure: Failure) -> None:
+        self._busy = False
+        error = failure.value
+        self._shelf.writing_failed(error or RuntimeError("unknown"))
+        self._fail(error if isinstance(error, Exception) else RuntimeError(str(error)))
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = error
+        self._queue.clear()
+        self.backlog = 0
+        over, self._over = self._over, True
+        self._end()
+        if self.on_error is not None and not over:
+            self.on_error()
+
+    def _end(self) -> None:
+        """Nothing is being written any more."""
+        self._over = True
+        if not self._ended:
+            self._ended = True
+            self._body.writer_ended()
+        ending, self._ending = self._ending, []
+        for done in ending:
+            done.callback(None)
+
+
+class _Sums:
+    """CRC-32 of each whole block among bytes from `start` on; for one thread at a time."""
+
+    def __init__(self, start: int, size: int, shift: int, check: RunningDigest | None) -> None:
+        self._check = check
+        self._at = start
+        self._size = size
+        self._shift = shift
+        self._sum = 0
+        self._whole = start == start >> shift << shift
+
+    def feed(self, piece: bytes, done: list[tuple[int, int]]) -> None:
+        if self._check is not None:
+            self._check.update(piece)
+        view = memoryview(piece)
+        while view:
+            block = self._at >> self._shift
+            end = min(self._size, (block + 1) << self._shift)
+            part = view[: end - self._at]
+            if not part:
+                return  # beyond the body's end
+            if self._whole:
+                self._sum = zlib.crc32(part, self._sum)
+            self._at += len(part)
+            view = view[len(part) :]
+            if self._at == end:
+                if self._whole:
+                    done.append((block, self._sum))
+                self._sum, self._whole = 0, True
+
+
+def _append(fd: int, offset: int, pieces: Sequence[bytes], sums: _Sums) -> list[tuple[int, int]]:
+    """Write `pieces` at `offset`; return (block, CRC-32) of the blocks that got whole."""
+    size = sum(map(len, pieces))
+    wrote = 0 if _pwritev is None else _pwritev(fd, pieces, offset)
+    if wrote < size:
+        rest = memoryview(b"".join(pieces))[wrote:]
+        while rest:
+            some = os.pwrite(fd, rest, offset + wrote)
+            wrote += some
+            rest = rest[some:]
+    done: list[tuple[int, int]] = []
+    for piece in pieces:
+        sums.feed(piece, done)
+    return done
