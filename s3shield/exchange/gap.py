@@ -10,7 +10,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from twisted.internet.defer import Deferred, succeed
+
 from s3shield.policy import FailureKind, OriginFailure, ResponseHead
+from s3shield.store import span_key
 
 from .answer import Answer
 from .fill import Fill
@@ -21,10 +24,11 @@ from .verdict import examine
 if TYPE_CHECKING:
     from s3shield.policy import Request, RunningDigest
     from s3shield.routing import Route
-    from s3shield.store import GapWriter
+    from s3shield.store import GapWriter, Span
     from s3shield.wire import OriginCall
 
-    from .sparse import Sparse, View
+    from .sparse import Sparse
+    from .view import View
 
 __all__ = ["Gap"]
 
@@ -38,7 +42,7 @@ class Gap:
 
     start, stop: offsets, the first at a block's start. fill: set once the bytes are known
     to be the right ones. request, route: whose fetch it is. check: what a gap that is the
-    whole body must sum up to.
+    whole body must sum up to. claim: on it, among the workers.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Gap:
         self.stop = stop
         self.fill: Fill | None = None
         self.over = False
+        self.claim: Span | None = None
         self._check = check
         self._tries = 0  # without a byte more
         self._sparse = sparse
@@ -77,6 +82,12 @@ class Gap:
         fill = self.fill
         low = self.start if fill is None or fill.keeps else fill.received
         return low <= position < self.stop
+
+    @property
+    def key(self) -> bytes:
+        """What it is claimed by, if it is."""
+        claim = self.claim
+        return b"" if claim is None else span_key(self._sparse.blob, claim.start)
 
     # What the sparse body calls
 
@@ -125,6 +136,10 @@ class Gap:
         reading = self.fill is not None and self.fill.readers
         if not (self.over or reading or self._waiting or self._followers):
             self._abandoned()
+
+    def settled(self) -> Deferred[None]:
+        """Return what fires when all that will be is written and noted."""
+        return succeed(None) if self._writer is None else self._writer.finish()
 
     # What the origin call calls
 

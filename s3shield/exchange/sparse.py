@@ -5,7 +5,8 @@ request's bytes are read in order by a `reading.Reader` whose source is a `View`
 the file where a block is there, from a `Gap`'s fill where it is on its way; where
 neither is, the view begins a gap that ends at the next block that is there, or at what
 the reader needs. Gaps are shared: a reader follows a running one, unless that has far to
-go before it comes to what the reader needs; then another one begins there.
+go before it comes to what the reader needs; then another one begins there. What another
+worker is filling is a `DistantGap`: no byte is asked for by two workers.
 
 The response's head goes out when its first byte is known to be right: stored, or in an
 answer of the origin's whose validators fit. When the representation has changed, the
@@ -16,32 +17,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from twisted.internet.defer import Deferred
-
 from s3shield.policy import (
     CacheStatus,
     ContentRange,
     NoStoreReason,
     OriginFailure,
-    Request,
     RunningDigest,
 )
 
 from .ahead import STRETCH, sequential_stretch, stretches
 from .answer import Answer, Representation
-from .fill import Fill
+from .distant import DistantGap
 from .gap import Gap
-from .reading import Piece, Reader, SourceState, read_file
 from .transaction import Transaction
+from .view import View, Whose
 
 if TYPE_CHECKING:
-    from s3shield.routing import Route
     from s3shield.store import Entry, SparseBody
     from s3shield.wire import OriginCall
 
+    from .claiming import Claiming
     from .location import Location
 
-__all__ = ["WORTH", "Sparse", "View", "give_sparse"]
+__all__ = ["WORTH", "Sparse", "give_sparse"]
 
 WORTH: Final = 4
 """Blocks from which on a body that is fetched whole is stored block by block."""
@@ -57,7 +55,8 @@ class Sparse:
     location: whose origin is asked. body: store.SparseBody. primary: digest of the key,
     whichever the variant. ranges: whether the origin is thought to know ranges. broken:
     the origin has another representation by now. faltered: a fetch has failed; nothing
-    more is fetched ahead.
+    more is fetched ahead. blob: bytes, the body's id. alone: its entry is gone, so that
+    other workers and this one learn nothing of each other.
     """
 
     def __init__(
@@ -67,13 +66,13 @@ class Sparse:
         self.location = location
         self.body = body
         self.ranges = ranges
-        self.broken = self.faltered = False
-        self.gaps: list[Gap] = []
+        self.broken = self.faltered = self.alone = False
+        self.gaps: list[Gap | DistantGap] = []
         self._views: list[View] = []
         self._opening = 0
         assert body.entry.blob is not None
-        self._blob = body.entry.blob
-        location.zone.sparse[self._blob] = self
+        self.blob = body.entry.blob
+        location.zone.sparse[self.blob] = self
 
     def give(
         self, transaction: Transaction, entry: Entry, what: Representation, *, fresh: bool = False
@@ -109,6 +108,9 @@ class Sparse:
         assert part.start is not None
         assert part.end is not None
         gap = Gap(self, part.start, part.end, *whose, check=check)
+        claiming = self._claiming(part.end - part.start)
+        if claiming is not None:
+            claiming.fill(gap, claiming.enter_span(self, part.start, part.end)[1])
         self.gaps.append(gap)
         gap.adopt(call, part.end)
         return gap
@@ -131,12 +133,23 @@ class Sparse:
                 transaction.cache_status = CacheStatus.MISS
             elif held < total:
                 transaction.cache_status = CacheStatus.PARTIAL
-        start, end = spans[0]
+        read_on = len(spans) == 1 and transaction.request.method == b"GET"
+        self.resume(transaction, plan, spans[0] if read_on else None)
+
+    def resume(
+        self, transaction: Transaction, plan: Answer, read: tuple[int, int] | None = None
+    ) -> None:
+        """Go on with a client whose head is not out. read: the one range it wants."""
+        if self.broken:
+            self.restart(transaction)
+            return
+        blocks = self.body.blocks
+        start, end = plan.spans(blocks.size)[0]
         whose = (transaction.request, transaction.route)
         there = blocks.has(start >> blocks.shift)
         gap = None if there else self.gap_at(start, end, whose)
-        if len(spans) == 1 and transaction.request.method == b"GET":
-            self._read_on(spans[0], whose)
+        if read is not None:
+            self._read_on(read, whose)
         if gap is not None and transaction.origin_started is None:
             transaction.origin_started = self.location.around.monotonic()
         if gap is not None and gap.fill is None:
@@ -183,16 +196,19 @@ class Sparse:
         self.location.fetch_anew(transaction)
         self._idle()
 
-    def filled(self, gap: Gap) -> None:
+    def filled(self, gap: Gap | DistantGap) -> None:
         """A gap is over, one way or the other."""
         if gap in self.gaps:
             self.gaps.remove(gap)
+        claiming = self.location.zone.claiming
+        if claiming is not None and isinstance(gap, Gap):
+            claiming.filled(gap)
         self.run_ahead()
         self._idle()
 
     # What views call
 
-    def gap_at(self, position: int, end: int | None, whose: Whose) -> Gap | None:
+    def gap_at(self, position: int, end: int | None, whose: Whose) -> Gap | DistantGap | None:
         """Return the gap that brings `position`; None when nothing can."""
         gap = self._covering(position)
         if gap is None and not self.broken:
@@ -222,7 +238,7 @@ class Sparse:
 
     def _read_on(self, span: tuple[int, int], whose: Whose) -> None:
         """Fetch what a client will ask for next who reads one range after the other."""
-        ahead, blob = self.location.rules.read_ahead, self._blob
+        ahead, blob = self.location.rules.read_ahead, self.blob
         if not ahead or not self._may_run_ahead():
             return
         ended = self.location.zone.reads.get(blob)
@@ -234,7 +250,7 @@ class Sparse:
 
     # Inside
 
-    def _covering(self, position: int) -> Gap | None:
+    def _covering(self, position: int) -> Gap | DistantGap | None:
         far = _NEAR << self.body.blocks.shift
         for gap in self.gaps:
             near = not self.ranges or position - gap.arrived <= far
@@ -242,7 +258,7 @@ class Sparse:
                 return gap
         return None
 
-    def _begin(self, position: int, end: int, whose: Whose) -> Gap:
+    def _begin(self, position: int, end: int, whose: Whose) -> Gap | DistantGap:
         blocks = self.body.blocks
         start = blocks.start_of(position)
         if self.location.rules.range_connections > 1:
@@ -263,11 +279,35 @@ class Sparse:
     def _running(self) -> list[tuple[int, int]]:
         return [(gap.start, gap.stop) for gap in self.gaps if not gap.over]
 
-    def _launch(self, start: int, stop: int, whose: Whose) -> Gap:
+    def _launch(self, start: int, stop: int, whose: Whose) -> Gap | DistantGap:
+        claiming, claim = self._claiming(stop - start), None
+        if claiming is not None:
+            ours, claim = claiming.enter_span(self, start, stop)
+            if not ours:
+                distant = DistantGap(self, claim)
+                self.gaps.append(distant)
+                claiming.wait_for(distant)
+                return distant
+            stop = self.body.blocks.gap_end(start, claim.stop)
         gap = Gap(self, start, stop, *whose)
+        if claiming is not None and claim is not None:
+            claiming.fill(gap, claim)
         self.gaps.append(gap)
         gap.begin()
         return gap
+
+    def _claiming(self, length: int) -> Claiming | None:
+        """Return where a gap of that length is claimed; None: nobody else would learn of it."""
+        return self.location.zone.claiming if self.keeps(length) and not self.alone else None
+
+    def refresh(self) -> bool:
+        """Learn what other workers have noted; tell whether there still is an entry to note in."""
+        known = self.body.entry
+        entry = self.location.zone.store.get(known.digest, known.key)
+        if entry is None or entry.blob != self.blob:
+            return False
+        self.body.learn(entry)
+        return True
 
     def _idle(self) -> None:
         if not (self.gaps or self._views or self._opening):
@@ -276,8 +316,8 @@ class Sparse:
 
     def _forget(self) -> None:
         registry = self.location.zone.sparse
-        if registry.get(self._blob) is self:
-            del registry[self._blob]
+        if registry.get(self.blob) is self:
+            del registry[self.blob]
 
 
 def give_sparse(location: Location, transaction: Transaction, entry: Entry) -> None:
@@ -288,105 +328,3 @@ def give_sparse(location: Location, transaction: Transaction, entry: Entry) -> N
     if sparse is None:
         sparse = Sparse(location, zone.store.sparse.open(entry), transaction.route.digest)
     sparse.give(transaction, entry, Representation(entry, entry.head, entry.size))
-
-
-Whose = tuple[Request, "Route"]
-"""For whom a gap is asked for."""
-
-
-class View:
-    """A sparse body as one reader sees it. A `reading.Source`."""
-
-    __slots__ = ("_cut", "_fill", "_gap", "_left", "_sparse", "reader", "whose")
-
-    def __init__(self, sparse: Sparse, whose: Whose) -> None:
-        self.reader: Reader | None = None
-        self._sparse = sparse
-        self.whose = whose
-        self._fill: Fill | None = None
-        self._gap: Gap | None = None
-        self._cut = False
-        self._left = False
-
-    def follow(self, fill: Fill) -> None:
-        """From now on `fill` brings what comes next."""
-        if self._left or self.reader is None:
-            return
-        self._fill = fill
-        fill.join(self.reader)
-
-    def cut(self) -> None:
-        """What comes next will not come."""
-        self._cut = True
-        if self.reader is not None:
-            self.reader.advance()
-
-    # Source
-
-    @property
-    def received(self) -> int:
-        """Offset up to which the reader can go on."""
-        if self.reader is None:
-            return 0
-        position, fill = self.reader.position, self._fill
-        if fill is not None and fill.start <= position < fill.received:
-            return fill.received
-        return self._sparse.body.blocks.run_end(position)
-
-    @property
-    def state(self) -> SourceState:
-        """Never complete: a reader of a part knows its own end."""
-        fill = self._fill
-        if self._cut or (fill is not None and fill.state is SourceState.BROKEN):
-            return SourceState.BROKEN
-        return SourceState.ARRIVING
-
-    def read(self, position: int, size: int) -> Piece | Deferred[bytes]:
-        """From what is on its way, else from the file."""
-        fill = self._fill
-        if fill is not None and fill.start <= position < fill.received:
-            piece = fill.read(position, size)
-            if piece:
-                return piece
-        body = self._sparse.body
-        readable = min(size, body.blocks.run_end(position) - position)
-        if body.file is None or readable <= 0:
-            return b""
-        return read_file(body.file, position, readable)
-
-    def caught_up(self) -> None:
-        """The reader is at a gap."""
-        reader, fill = self.reader, self._fill
-        if reader is None or self._left:
-            return
-        position = reader.position
-        if fill is not None:
-            stop = fill.received if fill.state is SourceState.COMPLETE else fill.stop or 0
-            if fill.start <= position < stop:
-                fill.caught_up()
-                return
-            self._part(reader)
-        elif self._gap is not None and not self._gap.over:
-            return  # its head is awaited
-        gap = self._gap = self._sparse.gap_at(position, reader.end, self.whose)
-        if gap is None:
-            self._cut = True
-            reader.advance()
-        else:
-            self._sparse.run_ahead()
-            gap.take(self)  # it may have the reader run on, to other gaps
-
-    def left(self, reader: Reader) -> None:
-        """The reader is done, or its client gone."""
-        if not self._left:
-            self._left = True
-            self._part(reader)
-            self._sparse.left(self)
-
-    def _part(self, reader: Reader) -> None:
-        fill, self._fill = self._fill, None
-        gap, self._gap = self._gap, None
-        if fill is not None:
-            fill.left(reader)
-        elif gap is not None:
-            gap.drop(self)

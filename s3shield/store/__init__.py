@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .blocks import Blocks
 from .bodies import BodyWriter
-from .claims import Claim, Claims, Outcome
+from .claims import Claim, Claims, Outcome, Span, span_key, span_stop
 from .errors import StoreError, StoreVersionError, is_no_room
 from .eviction import Limits
 from .evictor import Evictor
@@ -31,6 +31,7 @@ __all__ = [
     "Outcome",
     "Report",
     "Selector",
+    "Span",
     "SparseBody",
     "Stats",
     "Store",
@@ -38,4 +39,6 @@ __all__ = [
     "StoreVersionError",
     "Verifying",
     "is_no_room",
+    "span_key",
+    "span_stop",
 ]

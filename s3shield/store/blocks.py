@@ -91,6 +91,13 @@ class Blocks:
                     new &= new - 1
                     self.add(block, _SUM.unpack_from(section, width + 4 * block)[0])
 
+    def fill(self, sums: bytes) -> None:
+        """Take over that all are there: the block section of a complete record."""
+        if len(sums) == len(self._sums):
+            self._sums[:] = sums
+            self._bits[:] = ((1 << self.count) - 1).to_bytes(len(self._bits), "little")
+            self.missing = 0
+
     def pack(self) -> bytes:
         """Return the block section of the record: with the bitmap while one is missing."""
         return bytes(self._bits + self._sums) if self.missing else bytes(self._sums)
@@ -102,6 +109,13 @@ class Blocks:
         while block < last and self.has(block):
             block += 1
         return max(position, min(self.size, block << self.shift))
+
+    def held_from(self, position: int) -> int:
+        """Return up to where all is there from the block that `position` is in on."""
+        first = position >> self.shift
+        bits = int.from_bytes(self._bits, "little") >> first
+        run = (~bits & (bits + 1)).bit_length() - 1
+        return min(self.size, (first + run) << self.shift)
 
     def gap_end(self, position: int, limit: int) -> int:
         """Return where the gap that `position` is in ends: a block that is there, or `limit`.

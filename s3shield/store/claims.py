@@ -28,7 +28,7 @@ from .owners import is_living
 if TYPE_CHECKING:
     from .place import Place
 
-__all__ = ["Claim", "ClaimTable", "Claims", "Outcome"]
+__all__ = ["Claim", "ClaimTable", "Claims", "Outcome", "Span", "span_key", "span_stop"]
 
 _MAP: Final = 64 << 20
 _ROW: Final = struct.Struct("<16sBdQ")
@@ -74,6 +74,42 @@ class Claim:
         return cls(ident=ident, outcome=Outcome(outcome), time=time, fence=fence, note=note)
 
 
+@attrs.frozen
+class Span:
+    """A claim on a part of a body file. start, stop: half-open, in bytes."""
+
+    ident: bytes
+    start: int
+    stop: int
+
+
+def span_key(blob: bytes, start: int) -> bytes:
+    """Return the key of the claim on what begins at `start` of a body file."""
+    return blob + start.to_bytes(8, "big")
+
+
+def span_stop(claim: Claim) -> int:
+    """Return where the part ends that such a claim is on."""
+    return int.from_bytes(claim.note, "big")
+
+
+def _span_row(ident: bytes, now: float, stop: int) -> bytes:
+    return Claim(ident=ident, time=now, note=stop.to_bytes(8, "big")).pack()
+
+
+def _spans(txn: lmdb.Transaction[bytes], blob: bytes) -> list[Span]:
+    found = []
+    with txn.cursor() as cursor:
+        if cursor.set_range(blob):
+            for key, row in cursor:
+                if len(key) != len(blob) + 8 or not key.startswith(blob):
+                    break
+                claim = Claim.unpack(row)
+                start = int.from_bytes(key[len(blob) :], "big")
+                found.append(Span(claim.ident, start, span_stop(claim)))
+    return found
+
+
 class ClaimTable:
     """LMDB at `path`. owner: bytes, 8, this process's mark. Raises lmdb.Error."""
 
@@ -114,9 +150,32 @@ class ClaimTable:
                     stands = found.outcome is Outcome.UNSTORED and found.time > now
                 if stands:
                     return b"", found
-            ident = self.owner + next(_count).to_bytes(8, "little")
+            ident = self._new_ident()
             txn.put(key, Claim(ident=ident, time=now, fence=fence).pack())
         return ident, None
+
+    def take_span(
+        self,
+        blob: bytes,
+        span: tuple[int, int],
+        now: float,
+        near: Callable[[int, int], bool],
+        worth: int,
+    ) -> tuple[bytes, Span]:
+        """Claim what of `span` no other process is fetching: see `Claims.take_span`."""
+        start, stop = span
+        with self._begin(write=True) as txn:
+            others = [each for each in _spans(txn, blob) if each.ident[:8] != self.owner]
+            for each in others:
+                if each.start <= start < each.stop and near(each.start, each.stop):
+                    return b"", each
+            stop = min([stop, *[each.start for each in others if start < each.start]])
+            for each in others:
+                if each.start < start < each.stop and (stop >= each.stop or stop - start >= worth):
+                    txn.put(span_key(blob, each.start), _span_row(each.ident, now, start))
+            ident = self._new_ident()
+            txn.put(span_key(blob, start), _span_row(ident, now, stop))
+        return ident, Span(ident, start, stop)
 
     def end(self, ended: Iterable[tuple[bytes, bytes, Claim | None]]) -> None:
         """Replace (key, ident) claims by what became of them; None: take the row away.
@@ -142,6 +201,9 @@ class ClaimTable:
                 if row is not None:
                     found[key] = Claim.unpack(row)
         return found
+
+    def _new_ident(self) -> bytes:
+        return self.owner + next(_count).to_bytes(8, "little")
 
     def sweep(self, alive: Callable[[bytes], bool]) -> None:
         """Take the claims of dead processes away. alive: tells by a mark."""
@@ -176,6 +238,31 @@ class Claims:
             except lmdb.Error as error:
                 self._failed(error)
         return b"", None
+
+    def take_span(
+        self,
+        blob: bytes,
+        span: tuple[int, int],
+        now: float,
+        near: Callable[[int, int], bool],
+        worth: int,
+    ) -> tuple[bytes, Span]:
+        """Claim a part of a body file that is not there.
+
+        blob: bytes, 16. span: half-open, bytes. near: tells of another's span with the
+        first byte of ours in it whether it is worth waiting for. worth: bytes from which on
+        one that is not is cut short in our favour, or where ours goes to its end.
+
+        Return (ident, what is ours: all of it, or up to where another's begins), or
+        (nothing, the other's that is to be waited for). With no table (nothing, ours).
+        """
+        table = self._place.claims
+        if table is not None:
+            try:
+                return table.take_span(blob, span, now, near, worth)
+            except lmdb.Error as error:
+                self._failed(error)
+        return b"", Span(b"", *span)
 
     def end(self, ended: Iterable[tuple[bytes, bytes, Claim | None]]) -> None:
         """Say what became of (key, ident) claims; None: nothing to tell, the row goes."""

@@ -172,7 +172,11 @@ class SparseBody:
         if entry.era != self._era:
             return  # from before an unclean stop: its blocks have been looked at since
         self.entry = entry
-        if self.file is not None and not entry.complete:
+        if self.file is None:
+            return
+        if entry.complete:
+            self.blocks.fill(entry.blocks)
+        else:
             self.blocks.merge(entry.blocks)
 
     def _due(self) -> None:

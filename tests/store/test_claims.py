@@ -3,10 +3,11 @@
 import lmdb
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.store import Claim, Outcome
+from s3shield.store import Claim, Outcome, Span, span_key, span_stop
 
 from .support import StoreTests
 from .test_sharing import Worker
+from .worker import BLOB
 
 
 def never(_claim):
@@ -71,6 +72,43 @@ class ClaimTests(StoreTests, SynchronousTestCase):
             worker(b"end", b"key", theirs)
             self.assertEqual(claims.look([b"key"]), {})
 
+    def span(self, claims, start, stop):
+        """Claim a part of a body; another's is waited for when it has our first byte."""
+        return claims.take_span(BLOB, (start, stop), 1.0, lambda *_: True, 50)
+
+    def test_spans(self):
+        """What begins in another's span is the other's; else it ends where another begins."""
+        claims, worker = self.pair()
+        self.assertEqual(worker(b"span", b"100", b"200"), b"ours 100-200")
+        claims.take(BLOB[:15] + b"c", 1.0, 7, never)  # other keys before and after it
+        claims.take(BLOB[:15] + b"a", 1.0, 7, never)
+        claims.take_span(BLOB[:15] + b"c", (100, 200), 1.0, never, 50)
+        for start, stop in ((100, 200), (150, 160), (199, 500)):
+            ident, span = self.span(claims, start, stop)
+            self.assertEqual((ident, span.start, span.stop), (b"", 100, 200))
+        cases = ((0, 50, 50), (60, 150, 100), (200, 300, 300))
+        for start, stop, ours in cases:
+            ident, span = self.span(claims, start, stop)
+            self.assertEqual((span.ident, span.start, span.stop), (ident, start, ours))
+        self.assertEqual(worker(b"span", b"210", b"220"), b"theirs 200-300")
+        claims.end([(span_key(BLOB, 200), ident, None)])
+        self.assertEqual(worker(b"span", b"210", b"220"), b"ours 210-220")
+
+    def test_span_cut_short(self):
+        """One that is not worth waiting for is cut short where ours begins, if that is long."""
+        claims, worker = self.pair()
+        cases = (
+            (0, 100, b"40", b"60", 100),
+            (200, 300, b"240", b"290", 240),
+            (400, 500, b"490", b"500", 490),
+        )
+        for start, stop, begun, ended, left in cases:
+            ident, _ = self.span(claims, start, stop)
+            told = worker(b"span", begun, ended, b"far")
+            self.assertEqual(told, b"ours %b-%b" % (begun, ended))
+            claim = claims.look([span_key(BLOB, start)])[span_key(BLOB, start)]
+            self.assertEqual((claim.ident, span_stop(claim)), (ident, left))
+
     def test_killed(self):
         """A killed process is seen to be dead; the next that starts clears up after it."""
         claims, worker = self.pair()
@@ -90,6 +128,7 @@ class ClaimTests(StoreTests, SynchronousTestCase):
         self.assertEqual(self.take(store.claims), (b"", None))
         store.claims.end([(b"key", b"i" * 16, None)])
         self.assertEqual(store.claims.look([b"key"]), {})
+        self.assertEqual(self.span(store.claims, 1, 2), (b"", Span(b"", 1, 2)))
         self.assertFalse((store.path / "claims").exists())
 
     def test_out_of_order(self):
@@ -103,4 +142,5 @@ class ClaimTests(StoreTests, SynchronousTestCase):
         self.assertEqual(self.take(store.claims), (b"", None))
         store.claims.end([(b"key", b"i" * 16, None)])
         self.assertEqual(store.claims.look([b"key"]), {})
-        self.assertEqual(self.troubles, ["workers fetch the same twice: full"] * 3)
+        self.assertEqual(self.span(store.claims, 1, 2), (b"", Span(b"", 1, 2)))
+        self.assertEqual(self.troubles, ["workers fetch the same twice: full"] * 4)

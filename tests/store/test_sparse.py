@@ -31,6 +31,9 @@ class BlockTests(SynchronousTestCase):
         self.assertEqual(sum(held[start:end]), blocks.held([(start, end)]))
         run = next((n for n in range(start, size) if not held[n]), size)
         self.assertEqual(min(run, ((start >> SHIFT) + 16) << SHIFT), blocks.run_end(start))
+        first = start >> SHIFT << SHIFT
+        all_there = next((n for n in range(first, size) if not held[n]), size)
+        self.assertEqual(all_there, blocks.held_from(start))
         stop = blocks.gap_end(start, end)
         self.assertFalse(any(held[start:stop]))
         self.assertTrue(stop >= end or held[stop] or held[start], (start, end, stop))
@@ -53,9 +56,11 @@ class BlockTests(SynchronousTestCase):
         for block in theirs:
             other.add(block, block * 7)
         complete = not other.missing
-        if not complete:
+        if complete:
+            ours.fill(other.pack())
+        else:
             ours.merge(other.pack())
-        there = mine if complete else mine | theirs
+        there = mine | theirs
         self.assertEqual(there, {n for n in range(count) if ours.has(n)})
         self.assertEqual(count - len(there), ours.missing)
         self.assertEqual([n * 7 for n in sorted(there)], [ours.sum(n) for n in sorted(there)])

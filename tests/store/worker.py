@@ -16,6 +16,7 @@ from .support import HEAD, Loop, Threads, digest_of, meta
 
 SIZES = (10, 3000, 20_000)
 KEYS = 40
+BLOB = b"b" * 16
 
 
 def say(line, out=sys.stdout):
@@ -94,6 +95,11 @@ def answer(store, words):
     elif name == b"claim":
         ident, found = store.claims.take(key, float(rest[1]), 7, lambda _: b"over" in rest)
         return ident.hex().encode() if found is None else found.outcome.name.encode()
+    elif name == b"span":
+        start, stop = int(rest[0]), int(rest[1])
+        near = b"far" not in rest
+        ident, span = store.claims.take_span(BLOB, (start, stop), 1.0, lambda *_: near, 50)
+        return b"%b %d-%d" % (b"ours" if ident else b"theirs", span.start, span.stop)
     elif name == b"end":
         store.claims.end([(key, bytes.fromhex(rest[1].decode()), None)])
     elif name == b"flush":
