@@ -85,9 +85,11 @@ class ChecksumTests(BucketScenario):
         body = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk)
         self.origin.answers["/private/a"] = raw(head + body)
         await self.shield()
-        for _ in range(2):
+        for times in (1, 2):
             got = await self.get("/a")
-            self.assertEqual(("MISS", False), (got.cache, got.whole))
+            # Where the head is still in the transport's buffer it goes with the connection.
+            self.assertIn((got.cache, got.whole), (("MISS", False), (None, False)))
+            self.assertEqual(times, len(self.origin.asked))
 
     async def test_off(self) -> None:
         """`verify_checksums = off`, for stores whose ETags are 32 hex digits and no MD5."""
