@@ -4,7 +4,8 @@ Asked for whole blocks, the origin answers with a part (206): the body is stored
 block from then on (`sparse.Sparse`), and the flight's call fills its first gap. A body
 that comes whole is stored like that too when it is long: an interrupted fetch leaves
 whole blocks, and who wants a part far ahead need not wait for it. Parts that cannot be
-stored are not taken: each client gets the origin's own answer to its own Range.
+stored are not taken: the client they were fetched for gets what it wants of a short one,
+and everybody else the origin's own answer to the own Range.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .failing import FIRST
 from .flight import Flight
 from .gap import Gap
 from .matching import beginning, combinable, of_length, wanted, whole_of
+from .part import cut, is_several
 from .sparse import WORTH, Sparse
 from .transaction import Transaction
 
@@ -78,6 +80,8 @@ class RangeFlight(Flight):
         self._part_given: ContentRange | None = None
         self._sparse: Sparse | None = None
         self._gap: Gap | None = None
+        self._short = 1 << shift  # a part up to this is not asked for twice
+        self._cut = False  # such a part is collected for the leader
 
     def join(self, transaction: Transaction) -> bool:
         """Let one more client have what this flight brings; False when it cannot."""
@@ -102,6 +106,8 @@ class RangeFlight(Flight):
         part = parse_content_range(head.get(b"content-range"))
         if part is not None and part.start is not None and part.size is None:
             self._pass_on(NoStoreReason.PARTIAL_CONTENT, personal=False)
+        elif part is None and is_several(head, self._request):
+            self._pass_on(NoStoreReason.PARTIAL_CONTENT, personal=True)
         elif part is None or not self._wanted.fits(part) or not of_length(part, length):
             self.origin_failed(OriginFailure(FailureKind.INVALID, "a part that was not asked for"))
         elif length == part.size:  # it is all of it
@@ -144,7 +150,13 @@ class RangeFlight(Flight):
         if self._over:
             return  # passed on
         safe = combinable(what.meta)
-        if part is not None and not safe:
+        if self._cut:
+            self._chunks = []
+        elif part is not None and self._is_short() and (part.size or 0) <= self._short:
+            self._meta = None  # it has no whole block, though the origin was asked for one
+            self._cut_for_leader(NoStoreReason.PARTIAL_CONTENT, personal=False)
+            self._chunks = []
+        elif part is not None and not safe:
             self._relaunch_whole()
         elif part is not None:
             self._go_sparse(part)
@@ -152,6 +164,29 @@ class RangeFlight(Flight):
             self._go_sparse(ContentRange(0, length, length))
         else:
             super()._take_body(length)
+
+    def _is_short(self) -> bool:
+        part = self._part_given
+        if part is None or part.start is None or part.end is None or not self._company:
+            return False
+        return part.end - part.start <= self._short
+
+    def _end_short(self, body: bytes) -> None:
+        if not self._cut:
+            super()._end_short(body)
+            return
+        self._close()
+        assert self._what is not None
+        assert self._part_given is not None
+        for transaction in self._company.take():
+            plan = transaction.settle(self._what)
+            if plan is None:
+                continue
+            piece = cut(plan, self._part_given)
+            if piece is None:
+                self.location.pass_on(transaction, NoStoreReason.PARTIAL_CONTENT)
+            else:
+                transaction.reply(piece, body)
 
     def _long(self, length: int | None) -> bool:
         return (length or 0) >= WORTH << self._zone.store.block_shift
@@ -195,6 +230,9 @@ class RangeFlight(Flight):
             self.location.launch(flight)
 
     def _go_unstored(self, reason: NoStoreReason, *, personal: bool) -> None:
+        if self._is_short():
+            self._cut_for_leader(reason, personal=personal)
+            return
         if self._part_given is not None:
             self._pass_on(reason, personal=personal)
             return
@@ -202,14 +240,28 @@ class RangeFlight(Flight):
         beyond = self._wanted is not None and self._head is not None and self._head.status == 416
         super()._go_unstored(reason, personal=personal or beyond)
 
-    def _pass_on(self, reason: NoStoreReason, *, personal: bool) -> None:
-        """A part that is not stored: each gets the origin's own answer to its Range."""
+    def _cut_for_leader(self, reason: NoStoreReason, *, personal: bool) -> None:
+        """A short part that is not stored: whom it was fetched for gets what it wants of it."""
+        self._cut = True
+        self._company.note(reason)
+        self._not_stored(personal=personal)
+        leader = self._company.leader
+        rest = self._company.part(lambda each: each is leader)
+        self._part()
+        for transaction in rest:
+            self.location.pass_on(transaction, reason)
+
+    def _not_stored(self, *, personal: bool) -> None:
         self.outcome = Outcome.ALONE if personal else Outcome.UNSTORED, b""
-        self._close()
         if not personal:
             if self._entry is not None:
                 self._zone.drop(self._entry)
             self.location.remember_unstored(self.route)
+
+    def _pass_on(self, reason: NoStoreReason, *, personal: bool) -> None:
+        """A part that is not stored: each gets the origin's own answer to its Range."""
+        self._close()
+        self._not_stored(personal=personal)
         waiting = self._company.take()
         for transaction in waiting:
             self.location.pass_on(transaction, reason)

@@ -65,7 +65,8 @@ def identify(not_modified: ResponseHead, entries: Sequence[StoredResponse]) -> i
     entry with the same one; a weak tag the latest that matches weakly; Last-Modified the
     latest that equals it. Where just one was offered, a 304 without any validator is about
     that one (origins leave them out), and so is one whose tag differs from it only in
-    strength (origins that compress on the fly).
+    strength (origins that compress on the fly), or that has the Last-Modified of a
+    response that had no tag.
     """
     latest = sorted(range(len(entries)), key=lambda n: entries[n].response_time, reverse=True)
     tag = received_etag(not_modified)
@@ -77,6 +78,10 @@ def identify(not_modified: ResponseHead, entries: Sequence[StoredResponse]) -> i
             same = [n for n in latest if weak_match(tag, entries[n].etag)]
         if not same and only is not None and weak_match(tag, only.etag):
             return 0
+        if not same and only is not None and not only.etag:
+            # It had none when it was stored: then its date is what it is known by.
+            modified = received_last_modified(not_modified, only.response_time)
+            return 0 if 0 <= modified == only.last_modified else None
         return same[0] if same else None
     now = entries[latest[0]].response_time if latest else 0.0
     modified = received_last_modified(not_modified, now)

@@ -110,6 +110,14 @@ class Identify(SynchronousTestCase):
         self.check(0, [("ETag", 'W/"a"')], entry(etag=b'"a"'))
         self.check(None, [("ETag", '"a"')], entry(etag=b'W/"a"'), entry(etag=b'"b"'))
 
+    def test_first_tag(self) -> None:
+        """RFC 9111 4.3.4: a response that had no tag is known by its Last-Modified."""
+        untagged = entry(etag=b"")
+        self.check(0, [("ETag", '"a"'), ("Last-Modified", date(-1000))], untagged)
+        self.check(None, [("ETag", '"a"'), ("Last-Modified", date(-999))], untagged)
+        self.check(None, [("ETag", '"a"')], untagged)
+        self.check(None, [("ETag", '"a"'), ("Last-Modified", date(-1000))], untagged, untagged)
+
 
 class Freshen(SynchronousTestCase):
     def freshened(self, original, *fields, policy=DEFAULT, dated=True, delay=0.0):

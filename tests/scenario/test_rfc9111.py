@@ -392,6 +392,15 @@ class ValidationTests(Rfc):
             self.assertEqual("text/b", got.headers["content-type"])
             self.assertNotIn("content-encoding", got.headers)
 
+    async def test_first_tag(self) -> None:
+        """4.3.4: a 304 with the stored Last-Modified is about it, though the tag is new."""
+        dated = {"Last-Modified": AGO}
+        seen = await self.stale(
+            (200, control("max-age=0") | dated), (304, control(HOUR, ETag='"a"') | dated)
+        )
+        self.assertEqual(["MISS", "REVALIDATED", "HIT"], [got.cache for got in seen])
+        self.assertEqual('"a"', seen[2].headers["etag"])
+
     async def test_replaced(self) -> None:
         """4.3.3: a whole answer takes the place of what was stored."""
         seen = await self.stale((200, control("max-age=0", ETag='"a"')), (200, control(HOUR)))
@@ -567,3 +576,44 @@ class RangeTests(Rfc):
         got = await self.get("/r", range="bytes=10-")
         self.assertEqual((416, "bytes */10"), (got.status, got.headers["content-range"]))
         self.assertEqual(1, len(self.origin.asked))
+
+    async def test_small_parts(self) -> None:
+        """3.4: a part without a whole block is the client's answer, and nobody else's.
+
+        The origin is asked once for it, and for the whole by who wants the whole.
+        """
+        await self.setUpShield()
+        for number, fields in enumerate(
+            (control(HOUR), control(HOUR, ETag='"a"'), control("no-store"), {"Last-Modified": AGO})
+        ):
+            for asked, where, piece in (
+                ("bytes=0-4", "0-4", b"01234"),
+                ("bytes=1-2", "0-4", b"01234"),
+                ("bytes=-5", "5-9", b"56789"),
+            ):
+                path = f"/{number}{asked}"
+                self.origin.answers[path] = [
+                    answer(206, piece, {**fields, "Content-Range": f"bytes {where}/10"}),
+                    answer(body=b"0123456789", headers=fields),
+                ]
+                before = len(self.origin.asked)
+                got = await self.get(path, range=asked)
+                first, end = (5, 10) if where == "5-9" else (int(asked[6]), int(asked[8]) + 1)
+                self.assertEqual((206, b"0123456789"[first:end]), (got.status, got.body), path)
+                self.assertEqual(f"bytes {first}-{end - 1}/10", got.headers["content-range"])
+                self.assertEqual(1, len(self.origin.asked) - before, path)
+                got = await self.get(path)
+                self.assertEqual((200, b"0123456789"), (got.status, got.body), path)
+
+    async def test_parts_that_do_not_cover(self) -> None:
+        """What the origin's part lacks it is asked for; several ranges are the origin's own."""
+        await self.setUpShield()
+        several = {"Content-Type": "multipart/byteranges; boundary=x"}
+        for asked, first in (
+            ("bytes=0-7", answer(206, b"01234", {"Content-Range": "bytes 0-4/10"})),
+            ("bytes=0-1,3-4", answer(206, b"--x--", several)),
+        ):
+            self.origin.answers[f"/{asked}"] = [first, answer(206, b"own")]
+            got = await self.get(f"/{asked}", range=asked)
+            self.assertEqual((206, b"own"), (got.status, got.body))
+            self.assertEqual(asked, self.origin.asked[-1].headers["range"])
