@@ -27,12 +27,13 @@ __all__ = ["Committing"]
 _REST: Final = 60.0
 """Seconds before the disk is tried again after a sweep that could not free enough of it."""
 _PART: Final = 50
+_ROOM_FOR_BODY: Final = 64 << 20
 _CRUMBS: Final = (64, 16, 4, 1)
 """Entries removed in one transaction when there is no room for the transaction itself."""
 
 
 class Committing:
-    """A `Committer`. All but the constructor runs in the committing thread.
+    """A `Committer`. All but the constructor and what says so runs in the committing thread.
 
     pending: digest -> Row, shared with the event loop's thread, which puts rows in; lock:
     to hold meanwhile. orphans: (digest, blob id), likewise: body files that may have lost
@@ -59,6 +60,7 @@ class Committing:
         self._trouble = trouble
         self._clock = clock
         self._rested = float("-inf")
+        self._making_room = False
 
     # Committer
 
@@ -221,6 +223,22 @@ class Committing:
                 continue
             self.delete(swept.freed)
             return
+
+    def make_room_for_body(self, made: Callable[[], None]) -> None:
+        """From the event loop: make room, once for all the bodies that fail together.
+
+        made: called in the committing thread when it has been tried.
+        """
+        if self._making_room:
+            return
+        self._making_room = True
+
+        def make() -> None:
+            self.make_room(_ROOM_FOR_BODY)
+            self._making_room = False
+            made()
+
+        self.commits.run(make)
 
     def sweep(self, limits: Limits, done: Callable[[int], None]) -> None:
         """Bring the store within `limits`, step by step; call `done` with the entries removed."""

@@ -159,7 +159,7 @@ class OpenFiles:
 
     def sweep(self) -> None:
         """Let go of deleted ones: their room on the disk is free only when they are closed."""
-        for blob in [blob for blob, file in self._files.items() if not file.linked()]:
+        for blob in [blob for blob, file in list(self._files.items()) if not file.linked()]:
             self.drop(blob)
 
 

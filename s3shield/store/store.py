@@ -43,7 +43,6 @@ MAP_SIZE: Final = 64 << 30
 """Bytes of address space for the index to begin with; the file is as large as its content."""
 _MOST_PENDING: Final = 128 << 20
 _MOST_TOUCHED: Final = 100_000
-_ROOM_FOR_BODY: Final = 64 << 20
 
 
 class Store:
@@ -314,7 +313,8 @@ class Store:
         if isinstance(error, OSError) and out_of_descriptors(error):
             self._open_files.shrink(self._most_open_files // 4)
         elif is_no_room(error):
-            self._commits.run(lambda: self._committing.make_room(_ROOM_FOR_BODY))
+            call = self._reactor.callFromThread
+            self._committing.make_room_for_body(partial(call, self.release_deleted))
 
     def open_body(self, entry: Entry) -> BodyFile | None:
         """Return the entry's body file, held for the caller, when it is open already."""

@@ -142,10 +142,14 @@ class StoreTests:
     def wait_for_sweeps(self, store):
         """Wait until the committing thread is done with every sweep, and with their ends."""
         for over in self.sweeps:
-            self.assertTrue(over.wait(30))
+            self.assertTrue(over.wait(60))
+        self.wait_for_jobs(store)
+
+    def wait_for_jobs(self, store):
+        """Wait until the committing thread has done what it was asked to: making room, too."""
         over = threading.Event()
         store._commits.run(over.set)
-        self.assertTrue(over.wait(30))
+        self.assertTrue(over.wait(60))
 
     def body_of(self, store, entry):
         """The whole body, wherever it is; None when the file is gone."""

@@ -4,12 +4,13 @@ import errno
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import lmdb
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from s3shield.store import Limits, is_no_room
+from s3shield.store import Limits, committing, is_no_room
 
 from .support import HEAD, StoreTests, digest_of, meta
 from .test_sharing import Worker
@@ -77,11 +78,11 @@ class SmallDiskTests(StoreTests, SynchronousTestCase):
             entry = self.successResultOf(writer.commit(key, meta(), HEAD))
             writer.abort()
             store.flush()
+            self.wait_for_jobs(store)
             if entry is not None:
                 stored += 1
             else:
                 self.assertTrue(is_no_room(writer.failed))
-            store.release_deleted()
         self.assertGreater(stored, 20)
         self.assertLess(stored, 40)
         store._open_files.shrink(0)
@@ -94,6 +95,30 @@ class SmallDiskTests(StoreTests, SynchronousTestCase):
         self.assertGreater(whole, 3)
         self.assertEqual(len(self.files("blobs")), whole)
         self.assertEqual(self.files("filling"), [])
+
+    def test_bodies_fail_together(self):
+        """Room is made once for bodies that fail at the same time, not once for each."""
+        store = self.make_store(self.mount / "cache")
+        for number in range(4):
+            self.now += 60
+            self.put_file(store, b"%d" % number, b"x" * 300_000)
+        store.flush()
+        self.patch(committing, "_ROOM_FOR_BODY", 1)  # the oldest entry
+        for bodies, left in ((5, [1, 2, 3]), (1, [2, 3])):
+            held, go = threading.Event(), threading.Event()
+            self.addCleanup(go.set)
+            store._commits.run(lambda held=held, go=go: (held.set(), go.wait(60)))
+            self.assertTrue(held.wait(60))
+            for number in range(bodies):
+                writer = store.create_body(digest_of(b"big %d" % number))
+                writer.write(bytes(5 << 20))
+                self.assertTrue(is_no_room(writer.failed))
+                writer.abort()
+            go.set()
+            self.wait_for_jobs(store)
+            found = [number for number in range(4) if self.get(store, b"%d" % number)]
+            self.assertEqual(found, left)
+            self.assertEqual(len(store._open_files), len(left))
 
     def test_min_free(self):
         """Body files go, oldest first, until the disk has what it is to keep free."""
