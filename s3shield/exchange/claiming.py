@@ -21,6 +21,8 @@ from s3shield.store import Claim, Claims, Outcome, Span, span_key, span_stop
 from .elsewhere import Elsewhere
 
 if TYPE_CHECKING:
+    from s3shield.routing import Route
+
     from .distant import DistantGap
     from .flight import Flight
     from .gap import Gap
@@ -94,7 +96,7 @@ class Claiming:
             old = lock_age is not None and now - claim.time >= lock_age
             return old or zone.store.purged(claim.fence, route.key_text)
 
-        flight.claim, found = self._claims.take(flight.digest, now, flight.watch.since, over)
+        flight.watch.claim, found = self._claims.take(flight.digest, now, flight.watch.since, over)
         if found is None:
             return True
         if found.outcome is Outcome.UNSTORED:
@@ -107,9 +109,17 @@ class Claiming:
         self._look_in(_LOOK)
         return False
 
+    def void(self, route: Route) -> None:
+        """What is being fetched for a key, in whichever worker, is not valid any more."""
+        self._claims.void(route.digest)
+
+    def is_void(self, route_digest: bytes, claim: bytes) -> bool:
+        """Tell whether what was fetched under a claim is not, as far as other workers say."""
+        return self._claims.is_void(route_digest, claim)
+
     def leave(self, flight: Flight) -> None:
         """The flight is over: its claim goes when all that it has stored can be found."""
-        if not flight.claim or self._closed:
+        if not flight.watch.claim or self._closed:
             return
         self._ended.append(flight)
         self._give_soon()
@@ -176,9 +186,9 @@ class Claiming:
             rows.append((key, ident, None))
         for flight in ended:
             left = self._left(flight, now)
-            rows.append((flight.digest, flight.claim, left))
+            rows.append((flight.digest, flight.watch.claim, left))
             if left is not None:
-                heappush(self._notes, (left.time, flight.digest, flight.claim))
+                heappush(self._notes, (left.time, flight.digest, flight.watch.claim))
         self._claims.end(rows)
 
     def _left(self, flight: Flight, now: float) -> Claim | None:
@@ -188,7 +198,7 @@ class Claiming:
         until = now + _TOLD
         if outcome is Outcome.UNSTORED:
             until = now + flight.location.policy.hit_for_miss
-        return Claim(ident=flight.claim, outcome=outcome, time=until, note=note)
+        return Claim(ident=flight.watch.claim, outcome=outcome, time=until, note=note)
 
     def _look_in(self, seconds: float) -> None:
         """See to it that it looks that soon, or sooner."""
@@ -213,7 +223,8 @@ class Claiming:
             claim = self._standing(each.digest, each.ident, found)
             if claim is None or claim.outcome is not Outcome.HELD:
                 del self._waiting[each]
-                over.append(partial(each.over, claim))
+                void = claim is None or claim.outcome is Outcome.VOID
+                over.append(partial(each.over, None if void else claim))
         for gap in distant:
             claim = self._standing(gap.key, gap.ident, found)
             if claim is None:

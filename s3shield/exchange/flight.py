@@ -63,8 +63,7 @@ class Flight:
     location: where it belongs. request, route: whose fetch it is. entry: the stale entry
     that is asked about, or None. waiting: the transactions to answer, the leader first;
     empty for a background refresh. joinable: whether others may join. again: a 304 was of no
-    use before. claim: bytes, of the key among the workers, or empty. outcome: what to tell
-    of it to other workers whose clients wait.
+    use before. outcome: what to tell of it to other workers whose clients wait.
     """
 
     def __init__(
@@ -103,7 +102,6 @@ class Flight:
         self._withheld: frozenset[bytes] = frozenset()
         self._check: RunningDigest | None = None
         self._over = False
-        self.claim = b""
         self.outcome: tuple[Outcome, bytes] | None = None
         self.since = self._response_time = 0.0
         self._largest, self._extra = location.largest, _NOTHING
@@ -385,5 +383,5 @@ class Flight:
         self.joinable = False
         if self._zone.flights.get(self.digest) is self:
             del self._zone.flights[self.digest]
-        if self.claim and self._zone.claiming is not None:
+        if self.watch.claim and self._zone.claiming is not None:
             self._zone.claiming.leave(self)

@@ -250,7 +250,12 @@ class Location:
 
     def launch(self, flight: Flight) -> None:
         """Let a flight begin, and others find it; or its clients wait for another worker's."""
-        launch(self, flight)
+        if self.zone.claiming is not None:
+            launch(self, flight)
+            return
+        if flight.joinable:
+            self.zone.flights[flight.digest] = flight
+        flight.begin()
 
     def lead_again(self, waiting: list[Transaction], *, attempt: int) -> None:
         """Let the first of `waiting` lead a flight for all of them, about nothing stored."""

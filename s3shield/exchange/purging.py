@@ -56,16 +56,18 @@ def purge_tags(head: ResponseHead) -> tuple[bytes, ...]:
 class Watch:
     """Whether something has been purged since it was asked for.
 
-    since: the store's fence at that time. tags: known once the head has come.
+    since: the store's fence at that time. tags: known once the head has come. claim: that it
+    is asked for under, empty without one.
     """
 
-    __slots__ = ("_key", "_store", "since", "tags")
+    __slots__ = ("_key", "_store", "claim", "since", "tags")
 
     def __init__(self, store: Store, key: bytes) -> None:
         self._store = store
         self._key = key
         self.since = store.fence()
         self.tags: tuple[bytes, ...] = ()
+        self.claim = b""
 
     def see(self, head: ResponseHead) -> ResponseHead:
         """Take note of the response's tags; return the head."""

@@ -79,6 +79,10 @@ class Reads:
         ends[blob] = end
 
 
+def _primary(place: Place) -> bytes:
+    return place[0] if place[2] is None else place[2][0].digest
+
+
 class Zone:
     """See the module's text.
 
@@ -177,6 +181,7 @@ class Zone:
         tags, since = (watch.tags, watch.since) if watch is not None else ((), None)
         self._prepare(place, meta)
         self.store.put(digest, key, meta, head, body, tags, since)
+        self._look_again(place)
 
     def new_body(
         self, place: Place, length: int | None, check: RunningDigest | None = None
@@ -195,7 +200,13 @@ class Zone:
             return succeed(None)
         self._prepare(place, meta)
         watch = place[3]
-        return writer.commit(place[1], meta, head, tags=() if watch is None else watch.tags)
+
+        def stored(entry: Entry | None) -> Entry | None:
+            self._look_again(place)
+            return entry
+
+        tags = () if watch is None else watch.tags
+        return writer.commit(place[1], meta, head, tags=tags).addCallback(stored)
 
     def flight(self, route: Route) -> Joinable | None:
         """Return the flight for this key, if what it brings has not been purged meanwhile."""
@@ -246,6 +257,8 @@ class Zone:
         if len(self._changed) >= _MOST_MARKS:
             self._changed.clear()
         self._changed[route.digest] = now
+        if self.claiming is not None:
+            self.claiming.void(route)
         flight = self.flights.pop(route.digest, None)
         if flight is not None:
             flight.joinable = False
@@ -259,10 +272,23 @@ class Zone:
             self.store.remove(route.digest)
 
     def _outdated(self, place: Place, meta: EntryMeta) -> bool:
+        if self._void(place):
+            return True
         if not self._changed:
             return False
-        changed = self._changed.get(place[0] if place[2] is None else place[2][0].digest, NEVER)
-        return meta.response_time <= changed
+        return meta.response_time <= self._changed.get(_primary(place), NEVER)
+
+    def _void(self, place: Place) -> bool:
+        """Whether another worker has invalidated what is on its way here."""
+        claiming, watch = self.claiming, place[3]
+        if claiming is None or watch is None or not watch.claim:
+            return False
+        return claiming.is_void(_primary(place), watch.claim)
+
+    def _look_again(self, place: Place) -> None:
+        """Another may have invalidated it between our looking and our storing."""
+        if self._void(place):
+            self.store.remove(place[0])
 
     def mark_unstored(self, route: Route, until: float) -> None:
         """Remember that this key is not cacheable for now (hit-for-miss)."""

@@ -32,6 +32,7 @@ __all__ = ["Claim", "ClaimTable", "Claims", "Outcome", "Span", "span_key", "span
 
 _MAP: Final = 64 << 20
 _ROW: Final = struct.Struct("<16sBdQ")
+_BEFORE: Final = 16 * 16
 _count: Final = itertools.count(1)
 
 
@@ -46,6 +47,8 @@ class Outcome(enum.IntEnum):
     """What it brought was for whoever asked: those who waited each ask for themselves."""
     FAILED = 3
     """The origin failed; `Claim.note` says how."""
+    VOID = 4
+    """It goes on, but what it fetches has changed meanwhile."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +56,8 @@ class Claim:
     """One row.
 
     ident: bytes, 16. time: epoch seconds: since when it is held, else until when the
-    outcome is worth knowing. fence: the store's when it was made. note: bytes.
+    outcome is worth knowing. fence: the store's when it was made. note: bytes; of one that
+    is held, the idents that it has replaced and that are not void.
     """
 
     ident: bytes
@@ -140,6 +144,7 @@ class ClaimTable:
 
         A claim of our own is replaced; so is another's that is held if `over` says so.
         """
+        before = b""
         with self._begin(write=True) as txn:
             row = txn.get(key)
             if row is not None:
@@ -150,8 +155,10 @@ class ClaimTable:
                     stands = found.outcome is Outcome.UNSTORED and found.time > now
                 if stands:
                     return b"", found
+                if found.outcome is Outcome.HELD:
+                    before = (found.ident + found.note)[:_BEFORE]
             ident = self._new_ident()
-            txn.put(key, Claim(ident=ident, time=now, fence=fence).pack())
+            txn.put(key, Claim(ident=ident, time=now, fence=fence, note=before).pack())
         return ident, None
 
     def take_span(
@@ -191,6 +198,13 @@ class ClaimTable:
                     txn.delete(key)
                 else:
                     txn.put(key, left.pack())
+
+    def void(self, key: bytes) -> None:
+        """What is held changes: nobody is to wait for it, nor to store it."""
+        with self._begin(write=True) as txn:
+            row = txn.get(key)
+            if row is not None and Claim.unpack(row).outcome is Outcome.HELD:
+                txn.put(key, attrs.evolve(Claim.unpack(row), outcome=Outcome.VOID).pack())
 
     def look(self, keys: Iterable[bytes]) -> dict[bytes, Claim]:
         """Return the claims there are, all as of one instant."""
@@ -272,6 +286,23 @@ class Claims:
                 table.end(ended)
             except lmdb.Error as error:
                 self._failed(error)
+
+    def void(self, key: bytes) -> None:
+        """What is fetched under `key` has changed: nobody is to wait for it, nor to store it."""
+        table = self._place.claims
+        if table is not None:
+            try:
+                table.void(key)
+            except lmdb.Error as error:
+                self._failed(error)
+
+    def is_void(self, key: bytes, ident: bytes) -> bool:
+        """Tell whether what was fetched under that claim has changed, as far as is known."""
+        found = self.look([key]).get(key)
+        if found is None or found.outcome is Outcome.VOID:
+            return True
+        before = [found.note[at : at + 16] for at in range(0, len(found.note), 16)]
+        return found.ident != ident and ident not in before
 
     def look(self, keys: Iterable[bytes]) -> dict[bytes, Claim]:
         """Return the claims there are for `keys`."""

@@ -217,6 +217,51 @@ class CollapsingTests(Workers):
         got = await self.ask(there, "/a")
         self.assertEqual((got.body, got.cache), (b"new", "MISS"))
 
+    async def test_invalidated(self) -> None:
+        """What an unsafe request to one worker makes invalid the other one does not store."""
+        await self.shield()
+        (here,), (there, other) = await self.on(0), await self.on(1, 2)
+        connections: list[OriginConnection] = []
+
+        def answer_later(connection, asked) -> None:
+            connections.append(connection)
+            if asked.method == "POST":
+                answer(200, b"done")(connection, asked)
+
+        self.origin.answers["/a"] = answer_later
+        self.send(here, "/a")
+        await self.until_asked("/a")
+        self.send(other, "/a")
+        await self.probe(there)
+        self.assertEqual((await self.ask(there, "/a", "POST", content_length="0")).body, b"done")
+        await self.until_asked("/a", 3)  # who waited for what is not valid any more asks anew
+        answer(200, b"new", STORED)(connections[2], self.origin.asked[-1])
+        self.assertEqual((await other.take()).body, b"new")
+        answer(200, b"old", STORED)(connections[0], self.origin.asked[0])
+        self.assertEqual((await here.take()).body, b"old")
+        got = [await self.ask(client, "/a") for client in (here, there)]
+        self.assertEqual([(each.body, each.cache) for each in got], [(b"new", "HIT")] * 2)
+
+    async def test_invalidated_file(self) -> None:
+        """Neither a body that goes to a file."""
+        await self.shield()
+        (here,), (there,) = await self.on(0), await self.on(1)
+        connections: list[OriginConnection] = []
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\nCache-Control: max-age=1000\r\n\r\n"
+
+        def half(connection, asked) -> None:
+            connections.append(connection)
+            connection.send(head + BODY[:200_000])
+
+        self.origin.answers["/a"] = half
+        self.send(here, "/a")
+        await until(lambda: len(here.buffer) > 150_000, "some of it")
+        self.origin.answers["/a"] = [answer(200, b"done"), answer(200, b"new", STORED)]
+        self.assertEqual((await self.ask(there, "/a", "POST", content_length="0")).body, b"done")
+        connections[0].send(BODY[200_000:])
+        self.assertEqual((await here.take()).body, BODY)
+        self.assertEqual((await self.ask(here, "/a")).body, b"new")
+
     async def test_leaving(self) -> None:
         """A client that waits for another worker and leaves is not missed."""
         await self.shield()

@@ -72,6 +72,30 @@ class ClaimTests(StoreTests, SynchronousTestCase):
             worker(b"end", b"key", theirs)
             self.assertEqual(claims.look([b"key"]), {})
 
+    def test_void(self):
+        """What has changed is not waited for; who fetched it can tell, also when it is taken."""
+        claims, worker = self.pair()
+        ident, _ = self.take(claims)
+        self.assertFalse(claims.is_void(b"key", ident))
+        worker(b"void", b"key")
+        self.assertTrue(claims.is_void(b"key", ident))
+        worker(b"claim", b"key", b"101")
+        self.assertTrue(claims.is_void(b"key", ident))
+        worker(b"void", b"none such")
+        self.assertEqual(claims.look([b"none such"]), {})
+
+    def test_replaced_is_not_void(self):
+        """What was taken over because it took too long may be stored; not when it is void."""
+        claims, worker = self.pair()
+        first, _ = self.take(claims)
+        second, _ = self.take(claims)
+        worker(b"claim", b"key", b"101", b"over")
+        self.assertEqual([claims.is_void(b"key", each) for each in (first, second)], [False] * 2)
+        worker(b"void", b"key")
+        self.assertEqual([claims.is_void(b"key", each) for each in (first, second)], [True] * 2)
+        self.take(claims)
+        self.assertEqual([claims.is_void(b"key", each) for each in (first, second)], [True] * 2)
+
     def span(self, claims, start, stop):
         """Claim a part of a body; another's is waited for when it has our first byte."""
         return claims.take_span(BLOB, (start, stop), 1.0, lambda *_: True, 50)

@@ -100,6 +100,8 @@ def answer(store, words):
         near = b"far" not in rest
         ident, span = store.claims.take_span(BLOB, (start, stop), 1.0, lambda *_: near, 50)
         return b"%b %d-%d" % (b"ours" if ident else b"theirs", span.start, span.stop)
+    elif name == b"void":
+        store.claims.void(key)
     elif name == b"end":
         store.claims.end([(key, bytes.fromhex(rest[1].decode()), None)])
     elif name == b"flush":
