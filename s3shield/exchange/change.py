@@ -58,6 +58,7 @@ class Change(Relay):
         to = self._to
         to.origin_started = self._location.around.monotonic()
         self._call = self._location.ask(to.request.method, to.request, to.route, (), self)
+        self._call.interim = to.inform
 
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Forget what is invalid now, before the client hears of it."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from s3shield.policy import NoStoreReason
+    from s3shield.policy import NoStoreReason, ResponseHead
 
     from .transaction import Transaction
 
@@ -45,6 +45,11 @@ class Company:
         """One more waits."""
         self._waiting.append(transaction)
         transaction.watch(partial(self._left, transaction))
+
+    def inform(self, head: ResponseHead) -> None:
+        """Pass an interim response on to the leader: it may be meant for that one alone."""
+        if self.leader is not None and self.leader in self._waiting:
+            self.leader.inform(head)
 
     def part_with(self, transaction: Transaction) -> bool:
         """Let a waiter go its own way; False for the first, and for who does not wait here."""

@@ -130,6 +130,7 @@ class Flight:
             self._ask_about()
             extra = (*self._question.fields, *extra)
         self._call = location.ask(b"GET", self._request, self.route, extra, self)
+        self._call.interim = self._company.inform
 
     def _ask_about(self) -> None:
         """Ask about the stale entry; else which of the variants will do."""

@@ -59,6 +59,7 @@ class Relay:
             (name, request.headers[key]) for key, name in _PASSED.items() if key in request.headers
         )
         self._call = self._location.ask(request.method, request, self._to.route, extra, self)
+        self._call.interim = self._to.inform
 
     def _left(self) -> bool:
         if self._gone or self._chunks is None:

@@ -15,7 +15,9 @@ from s3shield.policy import (
     Fields,
     NoStoreReason,
     Request,
+    ResponseHead,
     cache_status_member,
+    interim_head,
 )
 
 from .answer import Answer, Representation, answer
@@ -131,6 +133,11 @@ class Transaction:
         self._around = around
         self._location = location
         self._policy = policy
+
+    def inform(self, head: ResponseHead) -> None:
+        """Pass an interim response (1xx) on (RFC 9110 section 15.2); a bucket's are its own."""
+        if self.request.version >= (1, 1) and not self._policy.is_bucket:
+            self.downstream.inform(interim_head(head, self._policy))
 
     def settle(self, what: Representation) -> Answer | None:
         """Answer at once if no byte of the body is wanted, else return what is."""

@@ -23,6 +23,7 @@ __all__ = [
     "content_length",
     "end_to_end",
     "forwarded_fields",
+    "interim_head",
     "outward_fields",
     "parse_stored_head",
     "reduced_accept_encoding",
@@ -190,6 +191,13 @@ def stored_head(
     if head.status in _ADDED_TO:
         fields += [field for field in policy.add_headers if field[1]]
     return serialize_head(ResponseHead(head.status, head.reason, tuple(fields)))
+
+
+def interim_head(head: ResponseHead, policy: CachePolicy) -> bytes:
+    """Return the wire form of an interim response (1xx) that is passed on: without Date."""
+    via = ((b"Via", policy.via),) if policy.via else ()
+    fields = (*outward_fields(head.fields, policy), *via)
+    return serialize_head(ResponseHead(head.status, head.reason, fields))
 
 
 def parse_stored_head(wire: bytes) -> ResponseHead:

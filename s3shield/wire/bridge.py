@@ -77,6 +77,9 @@ class RequestDownstream:
         self._request.write(body)
         self._request.finish()
 
+    def inform(self, head: bytes) -> None:
+        """See `Downstream.inform`: twisted.web has no words for it."""
+
     def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
         """See `Downstream.start`; twisted.web does the framing."""
         if self._done or self._started:

@@ -19,7 +19,8 @@ __all__ = ["Downstream", "Site"]
 class Downstream(Protocol):
     """Where exactly one response goes.
 
-    Either `reply`, or `start`, any number of `write`s and `finish`. Once the response
+    Either `reply`, or `start`, any number of `write`s and `finish`, and any number of
+    `inform`s before. Once the response
     has ended, or its client has gone, every call is ignored: a source need not know.
     """
 
@@ -29,6 +30,12 @@ class Downstream(Protocol):
         head: the status line and the fields, each with its CRLF, without the blank
         line; it says Content-Length where the status has one. body: empty for HEAD.
         Connection is this side's to add, Date and everything else the caller's.
+        """
+
+    def inform(self, head: bytes) -> None:
+        """Send an interim response (1xx), before `reply` or `start`; where it cannot, not.
+
+        head: as `reply`'s. The client is one that speaks HTTP/1.1 (RFC 9110 section 15.2).
         """
 
     def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from twisted.logger import Logger
@@ -27,7 +28,7 @@ class Receiver(Protocol):
     """
 
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
-        """Take the final response's head; interim (1xx) ones are not shown.
+        """Take the final response's head; interim (1xx) ones go to `OriginCall.interim`.
 
         length: the number of body bytes to come: 0 for HEAD, 204 and 304 whatever
         Content-Length says; None when only the end will tell (chunked, or until close).
@@ -99,6 +100,7 @@ class OriginCall:
     first byte of the answer and to its whole head; None until then. reused: whether it
     went over a connection that had answered before. address: str, the origin's
     `host:port` as connected to; empty until then. done: whether the call is over.
+    interim: takes the head of each interim response but 100; may be set.
     """
 
     __slots__ = (
@@ -112,6 +114,7 @@ class OriginCall:
         "head",
         "header_time",
         "idempotent",
+        "interim",
         "paused",
         "receiver",
         "retried",
@@ -146,6 +149,7 @@ class OriginCall:
         self.retried = False
         self.paused = False
         self.done = False
+        self.interim: Callable[[ResponseHead], None] | None = None
 
     def pause(self) -> None:
         """Stop reading from the connection: the origin feels the backpressure.
@@ -175,6 +179,11 @@ class OriginCall:
             self.done = True
             self.receiver = _NOBODY
             self._pool.forget(self)
+
+    def hear(self, head: ResponseHead) -> None:
+        """Hand on an interim response; for its connection. A 100 is the asker's own affair."""
+        if self.interim is not None and head.status != 100:
+            self.interim(head)
 
     def hold(self) -> None:
         """Pause the connection if the call is paused; for the pool."""

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to the origin: a request out, a response in, and again.
 
 RFC 9112, client side. llhttp parses; what it does not know (that HEAD has no body, that
-trailers and interim responses are nobody's business, where a body without a length
-ends) is here. The same class runs over uvloop's transports and over Twisted's.
+trailers are nobody's business, that responses may be interim, where a body without a
+length ends) is here. The same class runs over uvloop's transports and over Twisted's.
 """
 
 from __future__ import annotations
@@ -281,6 +281,7 @@ class OriginConnection(TwistedProtocol):
             if not 102 <= status <= 199 and status != 100:
                 raise RefusedError(f"status {status}")
             self._interim = True
+            call.hear(ResponseHead(status, reason, fields))
             return
         length, chunked, self.announced = read_framing(fields)
         keep = parser.should_keep_alive()

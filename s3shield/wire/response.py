@@ -47,6 +47,11 @@ class Response:
         if self._late:
             channel.response_ended()
 
+    def inform(self, head: bytes) -> None:
+        """See `Downstream.inform`."""
+        if self.state == NEW and self._late:
+            self._channel.write(head + b"\r\n")
+
     def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
         """See `Downstream.start`."""
         if self.state:

@@ -53,6 +53,9 @@ class Down:
     def abort(self) -> None:
         self.ended = self.ended or "abort"
 
+    def inform(self, head: bytes) -> None:
+        """Interim responses are of no interest here."""
+
     def on_gone(self, gone: Callable[[], None]) -> None:
         if self.ended == "gone":
             gone()

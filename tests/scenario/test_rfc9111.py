@@ -80,6 +80,34 @@ class FreshnessTests(Rfc):
             ]
         )
 
+    async def test_several_lines(self) -> None:
+        """RFC 9110 5.3, 5.6: several lines are one list; a quote that never ends hides nothing."""
+        await self.setUpShield()
+        for lines, fresh in (
+            (("Cache-Control: max-age=3600", "Cache-Control: no-store"), False),
+            (("Cache-Control: no-store", "Cache-Control: max-age=3600"), False),
+            (("Cache-Control: foo", "Cache-Control: max-age=3600"), True),
+            (('Cache-Control: foo="bar', 'Cache-Control: no-store", max-age=3600'), True),
+            (('Cache-Control: max-age=3600, foo="bar, no-store',), False),
+            (('Cache-Control: max-age=3600, foo="bar',), True),
+            (("Cache-Control:\tmax-age=3600 \t",), True),
+            (("cAcHe-CoNtRoL:max-age=3600",), True),
+            (("Cache-Control: max-age=3600", "Expires: 0", "Expires: 0"), True),
+            (("Cache-Control: max-age=3600", "Age: 0", "Age: 7200"), True),
+            (("Cache-Control: max-age=3600", "Age: 7200", "Age: 0"), False),
+            (("Cache-Control: max-age=3600", "Vary: Foo", "Vary: *"), False),
+            (("Cache-Control: max-age=3600", "Vary:"), True),
+            ((f"Expires: {date(100)}", f"Expires: {date(900)}"), False),
+            (("CDN-Cache-Control: max-age=3600", "CDN-Cache-Control: no-store"), False),
+            (("CDN-Cache-Control: max-age=3600", "CDN-Cache-Control: max-age=0"), False),
+        ):
+            self.number += 1
+            path = f"/{self.number}"
+            head = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n" + "".join(f"{x}\r\n" for x in lines)
+            self.origin.answers[path] = raw(head.encode() + b"\r\nx")
+            await self.get(path)
+            self.assertEqual(fresh, (await self.get(path)).cache == "HIT", lines)
+
     async def test_delta_seconds_overflow(self) -> None:
         """1.2.2: what is larger than we can count is very long, not very short."""
         for value in (2**31, 2**63, 10**30):
@@ -307,6 +335,16 @@ class StoringTests(Rfc):
         self.assertFalse((await self.get("/cut")).whole)
         self.assertEqual(b"whole", (await self.get("/cut")).body)
 
+    async def test_until_close(self) -> None:
+        """3.3: a body that ends with its connection is whole, when that ends in good order."""
+        await self.setUpShield()
+        head = b"HTTP/1.%d 200 OK\r\nCache-Control: max-age=3600\r\n\r\nbody"
+        for version in (0, 1):
+            self.origin.answers[f"/{version}"] = raw(head % version, close=True)
+            seen = [await self.get(f"/{version}") for _ in range(2)]
+            self.assertEqual([b"body"] * 2, [got.body for got in seen])
+            self.assertEqual("HIT", seen[1].cache)
+
 
 class SelectionTests(Rfc):
     """Section 4.1."""
@@ -335,6 +373,28 @@ class SelectionTests(Rfc):
             await self.get(f"/{self.number}", **one)
             got = await self.get(f"/{self.number}", **other)
             self.assertEqual(same, got.cache == "HIT", (one, other))
+
+    async def test_vary_that_changes(self) -> None:
+        """4.1: the Vary of what is stored selects it; one without any is for everybody."""
+        await self.setUpShield()
+        self.origin.answers["/v"] = [
+            answer(body=b"1", headers=control(HOUR, Vary="Foo")),
+            answer(body=b"2", headers=control(HOUR)),
+        ]
+        seen = [await self.get("/v", foo=foo) for foo in ("1", "2", "1", "3")]
+        self.assertEqual([b"1", b"2", b"2", b"2"], [got.body for got in seen])
+
+    async def test_several_variants(self) -> None:
+        """4.1: each is kept, absent and empty fields apart; order matters where it may."""
+        await self.setUpShield()
+        answers = [answer(body=b"%d" % n, headers=control(HOUR, Vary="Foo")) for n in range(6)]
+        self.origin.answers["/w"] = list(answers)
+        asked: list[dict[str, str]] = [{"foo": "1"}, {"foo": "2"}, {}, {"foo": ""}]
+        asked += [{"foo": "1, 2"}, {"foo": "2, 1"}]
+        for status in ("MISS", "HIT"):
+            for number, fields in enumerate(asked):
+                got = await self.get("/w", **fields)
+                self.assertEqual((status, b"%d" % number), (got.cache, got.body), fields)
 
 
 class ValidationTests(Rfc):

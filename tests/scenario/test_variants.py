@@ -123,3 +123,54 @@ class LimitTests(VariantScenario):
         await self.get("/a", "POST")
         self.assertEqual([("MISS", b"de")], await self.languages("fr"))
         self.assertNotIn("if-none-match", self.origin.asked[-1].headers)
+
+
+class AcceptEncodingTests(Scenario):
+    """RFC 9111 4.1: what means the same selects the same; `normalize_accept_encoding`."""
+
+    async def bodies(self, *wanted: str | None) -> list[tuple[str | None, str]]:
+        """Ask with each Accept-Encoding; return X-Cache-Status and what the origin had seen."""
+
+        def page(connection: Any, asked: Any) -> None:
+            seen = asked.headers.get("accept-encoding", "nothing")
+            fields = {"Vary": "Accept-Encoding", "Cache-Control": "max-age=100"}
+            answer(body=seen.encode(), headers=fields)(connection, asked)
+
+        self.origin.answers["/a"] = page
+        found = []
+        for value in wanted:
+            fields = {} if value is None else {"accept_encoding": value}
+            got = await self.get("/a", **fields)
+            found.append((got.cache, got.body.decode()))
+        return found
+
+    async def test_as_it_is(self) -> None:
+        """Without the option: case, blanks, order and `q=1` mean nothing, all else does."""
+        await self.shield()
+        self.assertEqual(
+            [
+                ("MISS", "gzip, br"),
+                ("HIT", "gzip, br"),
+                ("HIT", "gzip, br"),
+                ("MISS", "gzip, br, deflate"),
+                ("MISS", "nothing"),
+            ],
+            await self.bodies("gzip, br", "br,GZIP", "gzip;q=1.0 , br", "gzip, br, deflate", None),
+        )
+
+    async def test_normalised(self) -> None:
+        """With it: only the codings that matter, both to the origin and for the selection."""
+        await self.shield("normalize_accept_encoding = on")
+        self.assertEqual(
+            [
+                ("MISS", "br, gzip"),
+                ("HIT", "br, gzip"),
+                ("MISS", "gzip"),
+                ("HIT", "gzip"),
+                ("MISS", "identity"),
+                ("HIT", "identity"),
+            ],
+            await self.bodies(
+                "gzip, br", "br;q=0.5, deflate, gzip", "x-gzip", "gzip, br;q=0", "deflate", None
+            ),
+        )
