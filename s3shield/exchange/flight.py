@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from s3shield.policy import (
+    VARY_STAR,
     CacheStatus,
     EntryMeta,
     FailureKind,
@@ -30,6 +31,8 @@ from s3shield.policy import (
     ResponseHead,
     RunningDigest,
     body_digest,
+    parse_stored_head,
+    selecting_names,
     stored_head,
     variant_key,
 )
@@ -301,6 +304,8 @@ class Flight:
         if fresh is None:
             location.lead_again(self._company.take(), attempt=self._attempt)
             return
+        self._vary = selecting_names(parse_stored_head(fresh.head), location.policy)
+        self._part_with_other_variants()
         for number, transaction in enumerate(self._company.take()):
             status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
             location.give_entry(transaction, fresh, status)
@@ -351,6 +356,8 @@ class Flight:
 
     def _same_variant(self, request: Request) -> bool:
         names, policy = self._vary or (), self.location.policy
+        if request is self._request or names == VARY_STAR:
+            return request is self._request
         return variant_key(request, names, policy) == variant_key(self._request, names, policy)
 
     def _selects_the_same(self, request: Request) -> bool:

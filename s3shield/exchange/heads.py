@@ -26,6 +26,7 @@ from s3shield.policy import (
     update_from_head,
 )
 
+from .refresh import selected_anew
 from .relay import Relay
 from .verdict import judge
 
@@ -105,7 +106,7 @@ class HeadRelay(Relay):
             return
         meta, merged = found
         self._known = store.freshen(entry, meta, serialize_head(merged))
-        if meta.flags & _WITHDRAWN:
+        if meta.flags & _WITHDRAWN or selected_anew(entry, merged, location.policy):
             store.remove(entry.digest)
 
     def _keep(self, head: ResponseHead) -> None:

@@ -15,6 +15,7 @@ from s3shield.policy import (
     identify,
     parse_stored_head,
     revalidation_fields,
+    selecting_names,
     selection_fields,
     serialize_head,
 )
@@ -22,7 +23,13 @@ from s3shield.policy import (
 if TYPE_CHECKING:
     from s3shield.store import Entry, Store
 
-__all__ = ["NOTHING_ASKED", "Question"]
+__all__ = ["NOTHING_ASKED", "Question", "selected_anew"]
+
+
+def selected_anew(entry: Entry, merged: ResponseHead, policy: CachePolicy) -> bool:
+    """Tell whether a validation changed Vary: where the entry is, others would find it."""
+    before = selecting_names(parse_stored_head(entry.head), policy)
+    return selecting_names(merged, policy) != before
 
 
 @attrs.frozen
@@ -75,7 +82,7 @@ class Question:
         meta, merged = freshen(entry, parse_stored_head(entry.head), not_modified, *times, policy)
         # None: somebody has replaced it; what we have was right a moment ago.
         fresh = store.freshen(entry, meta, serialize_head(merged), since) or entry
-        if meta.flags & EntryFlag.WITHDRAWN:
+        if meta.flags & EntryFlag.WITHDRAWN or selected_anew(entry, merged, policy):
             store.remove(entry.digest)
         return fresh
 

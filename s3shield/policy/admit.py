@@ -57,7 +57,11 @@ UNDERSTOOD_STATUSES: Final = frozenset(
 
 _UPDATING_WINDOW: Final = 86400
 # Answers about the request's own conditions and ranges, not about the resource.
-_ABOUT_THE_REQUEST: Final = frozenset({304, 412, 416})
+_ABOUT_THE_REQUEST: Final = frozenset({304, 416})
+# So is a 412, where the request had conditions. The origin is not sent them, but for a HEAD's.
+_CONDITIONS: Final = frozenset(
+    {b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since"}
+)
 # MUST NOT be stored by a cache (RFC 6585); an operator's TTL row may say otherwise.
 _NEVER_BY_THEMSELVES: Final = frozenset({428, 429, 431, 511})
 
@@ -133,9 +137,13 @@ def describe(
     )
 
 
-def _status_refusal(head: ResponseHead, freshness: Freshness) -> NoStoreReason | None:
+def _status_refusal(
+    request: Request, head: ResponseHead, freshness: Freshness
+) -> NoStoreReason | None:
     status = head.status
     if status in _ABOUT_THE_REQUEST or not 200 <= status <= 599:
+        return NoStoreReason.STATUS
+    if status == 412 and not _CONDITIONS.isdisjoint(request.headers):
         return NoStoreReason.STATUS
     operator = freshness.source.from_operator
     if status in _NEVER_BY_THEMSELVES and not operator:
@@ -220,7 +228,7 @@ def admit(
     meta = describe(head, freshness, request_time, response_time, policy)
     vary = selecting_names(head, policy)
     length = content_length(head)
-    refusal = _status_refusal(head, freshness) or _directive_refusal(
+    refusal = _status_refusal(request, head, freshness) or _directive_refusal(
         request, head, freshness, policy
     )
     if refusal is None and vary == VARY_STAR:

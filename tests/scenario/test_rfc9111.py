@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
-from .harness import Got, Scenario, answer, raw
+from .harness import Got, Scenario, answer, raw, until
 
 HOUR: Final = "max-age=3600"
 AGO: Final = "Tue, 01 Mar 2022 12:00:00 GMT"
@@ -285,7 +285,7 @@ class StoringTests(Rfc):
         """3, RFC 9110 15.1: every final status with a lifetime is stored, known or not."""
         for status in (
             *(200, 201, 202, 203, 204, 207, 226, 299, 300, 301, 302, 303, 305, 307, 308),
-            *(400, 402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 414, 415, 417, 418, 421),
+            *(400, 402, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 414, 415, 417, 418, 421),
             *(422, 423, 424, 425, 426, 451, 499, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510),
             599,
         ):
@@ -294,8 +294,8 @@ class StoringTests(Rfc):
             self.assertEqual((status, first.body), (first.status, second.body))
 
     async def test_statuses_never_stored(self) -> None:
-        """RFC 6585: 428, 429, 431, 511 must not be; 412 and 416 are one request's own."""
-        for status in (412, 416, 428, 429, 431, 511):
+        """RFC 6585: 428, 429, 431, 511 must not be; a 416 is one request's own."""
+        for status in (416, 428, 429, 431, 511):
             self.assertEqual("MISS", (await self.twice(control(HOUR), status))[1].cache, status)
 
     async def test_authorization(self) -> None:
@@ -451,6 +451,45 @@ class ValidationTests(Rfc):
             self.assertEqual((b"0", "1"), (got.body, got.headers["content-length"]))
             self.assertEqual("text/b", got.headers["content-type"])
             self.assertNotIn("content-encoding", got.headers)
+
+    async def test_vary_of_the_validation(self) -> None:
+        """4.1, 3.2: a Vary that a 304 brings selects from then on, whoever else waits for it."""
+        await self.setUpShield()
+        fields = {"ETag": '"a"'}
+        for vary, status in (("Foo", "HIT"), ("*", "MISS")):
+            held: list[Any] = []
+            fresh = answer(body=b"2", headers=control(HOUR, Vary=vary, ETag='"b"'))
+            path = f"/{vary}"
+            self.origin.answers[path] = [
+                answer(body=b"1", headers=control("max-age=0") | fields),
+                lambda connection, asked, held=held: held.append((connection, asked)),
+                fresh,
+            ]
+            await self.get(path, foo="1")
+            clients = [await self.connect() for _ in range(2)]
+            for number, client in enumerate(clients, 1):
+                lines = f"Host: h\r\nFoo: {number}\r\n\r\n"
+                client.send(f"GET {path} HTTP/1.1\r\n{lines}".encode())
+                await until(lambda held=held: held, "the first to be asked for")
+            await self.get("/other")  # by now the second has been read
+            answer(304, b"", control(HOUR, Vary=vary) | fields)(*held[0])
+            first, second = [await client.take() for client in clients]
+            self.assertEqual((b"1", "REVALIDATED"), (first.body, first.cache))
+            self.assertEqual(b"2", second.body)
+            got = await self.get(path, foo="2")
+            self.assertEqual((b"2", status), (got.body, got.cache))
+
+    async def test_vary_of_a_head(self) -> None:
+        """4.3.5: so does one that a HEAD's answer brings."""
+        await self.setUpShield()
+        fields = {"ETag": '"a"'}
+        self.origin.answers["/h"] = [
+            answer(headers=control("max-age=0") | fields),
+            answer(headers=control(HOUR, Vary="Foo") | fields),
+        ]
+        await self.get("/h", foo="1")
+        await self.get("/h", "HEAD", foo="1")
+        self.assertEqual("MISS", (await self.get("/h", foo="2")).cache)
 
     async def test_first_tag(self) -> None:
         """4.3.4: a 304 with the stored Last-Modified is about it, though the tag is new."""
