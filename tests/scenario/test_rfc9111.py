@@ -607,6 +607,59 @@ class StaleTests(Rfc):
         self.assertEqual((504, []), (got.status, self.origin.asked))
 
 
+class RequestDirectiveTests(Rfc):
+    """Section 5.2.1, which a cache MAY obey."""
+
+    async def compare_requests(self, cases: list[tuple[str, str]]) -> None:
+        """What X-Cache-Status is with each Cache-Control; what is stored is 100 of 200 s old."""
+        for number, (directives, status) in enumerate(cases):
+            fields = control("max-age=200", ETag='"a"', Age="100")
+            self.origin.answers[f"/{number}"] = [
+                answer(headers=fields),
+                answer(304, b"", fields),
+            ]
+            await self.get(f"/{number}")
+            got = await self.get(f"/{number}", cache_control=directives)
+            self.assertEqual((200, status), (got.status, got.cache), directives)
+
+    async def test_obeyed(self) -> None:
+        """With `client_revalidate`: no-cache, max-age, min-fresh, max-stale, no-store."""
+        await self.shield("client_revalidate = on")
+        await self.compare_requests(
+            [
+                ("no-cache", "REVALIDATED"),
+                ("max-age=0", "REVALIDATED"),
+                ("max-age=50", "REVALIDATED"),
+                ("max-age=150", "HIT"),
+                ("min-fresh=50", "HIT"),
+                ("min-fresh=150", "REVALIDATED"),
+                ("max-stale", "HIT"),
+                ("only-if-cached", "HIT"),
+                ("no-store", "HIT"),
+                ("foo, bar=baz", "HIT"),
+            ]
+        )
+        for directives, stored in (("no-store", False), ("max-age=5", True)):
+            path = f"/{directives}"
+            self.origin.answers[path] = answer(headers=control(HOUR))
+            await self.get(path, cache_control=directives)
+            self.assertEqual(stored, (await self.get(path)).cache == "HIT", directives)
+        self.origin.answers["/s"] = answer(headers=control("max-age=10", Age="20", ETag='"a"'))
+        await self.get("/s")
+        for directives, status in (("max-stale=5", "EXPIRED"), ("max-stale=1000", "STALE")):
+            got = await self.get("/s", cache_control=directives)
+            self.assertEqual(status, got.cache, directives)
+        got = await self.get("/3", pragma="no-cache")
+        self.assertEqual("REVALIDATED", got.cache)
+
+    async def test_not_obeyed(self) -> None:
+        """Without it what is fresh answers, whatever the client says: see the docs."""
+        await self.shield()
+        await self.compare_requests(
+            [(directives, "HIT") for directives in ("no-cache", "max-age=0", "min-fresh=1000")]
+        )
+
+
 class InvalidationTests(Rfc):
     """Section 4.4."""
 
