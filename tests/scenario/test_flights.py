@@ -164,7 +164,7 @@ class FlightTests(Scenario):
 
     async def test_a_slow_client_slows_what_is_not_stored(self) -> None:
         """Without a store the client sets the pace: the origin's socket fills up."""
-        large = bytes(60_000_000)
+        large = bytes(24_000_000)
         connections = []
 
         def send(connection, asked) -> None:
