@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["RangeFlight"]
 
 _NO_LIMIT: Final = 1 << 62
+_SHORT: Final = 1 << 20
+"""Bytes of a part that may be collected in memory, however large the blocks are."""
 
 
 class RangeFlight(Flight):
@@ -80,7 +82,7 @@ class RangeFlight(Flight):
         self._part_given: ContentRange | None = None
         self._sparse: Sparse | None = None
         self._gap: Gap | None = None
-        self._short = 1 << shift  # a part up to this is not asked for twice
+        self._short = min(1 << shift, _SHORT)  # a part up to this is not asked for twice
         self._cut = False  # such a part is collected for the leader
 
     def join(self, transaction: Transaction) -> bool:

@@ -8,7 +8,7 @@ sockets keeps them. docs/rfc9111.rst names the tests for each requirement.
 from __future__ import annotations
 
 import time
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from typing import Any, Final
 
 from .harness import Got, Scenario, answer, raw, until
@@ -213,6 +213,19 @@ class FreshnessTests(Rfc):
                 (control(HOUR, Date="foo"), True),
             ]
         )
+
+    async def test_date_is_told(self) -> None:
+        """RFC 9110 6.6.1: the origin's Date; where there is none, or nonsense, when it came."""
+        for said in (date(-50), "junk", None):
+            before = int(time.time())
+            seen = await self.twice(control(HOUR, **({"Date": said} if said else {})))
+            for got in seen:
+                told = got.headers["date"]
+                if said is not None and said != "junk":
+                    self.assertEqual(said, told)
+                else:
+                    self.assertGreaterEqual(parsedate_to_datetime(told).timestamp(), before)
+            self.assertEqual(seen[0].headers["date"], seen[1].headers["date"])
 
     async def test_age_is_told(self) -> None:
         """4, 5.1: what comes from the store says its age, with what it had before."""
@@ -727,6 +740,21 @@ class RangeTests(Rfc):
             self.assertEqual((status, body, "HIT"), (got.status, got.body, got.cache), asked)
         got = await self.get("/r", range="bytes=10-")
         self.assertEqual((416, "bytes */10"), (got.status, got.headers["content-range"]))
+        self.assertEqual(1, len(self.origin.asked))
+
+    async def test_conditions_come_first(self) -> None:
+        """RFC 9110 13.2.2: a range is of what the conditions leave; If-Match is not for a cache."""
+        await self.setUpShield()
+        self.origin.answers["/c"] = answer(body=b"0123456789", headers=control(HOUR, ETag='"a"'))
+        await self.get("/c")
+        for asked, status, body in (
+            ({"if_none_match": '"a"'}, 304, b""),
+            ({"if_none_match": '"b"'}, 206, b"12"),
+            ({"if_none_match": '"a"', "if_range": '"b"'}, 304, b""),
+            ({"if_match": '"b"'}, 206, b"12"),
+        ):
+            got = await self.get("/c", range="bytes=1-2", **asked)
+            self.assertEqual((status, body), (got.status, got.body), asked)
         self.assertEqual(1, len(self.origin.asked))
 
     async def test_small_parts(self) -> None:
