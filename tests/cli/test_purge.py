@@ -7,11 +7,11 @@ import http.client
 import io
 import json
 import os
-import socket
 import stat
 
 from s3shield.cli import main
 from tests.ops.test_daemon import DaemonCase
+from tests.ports import free_port
 
 
 class PurgeCase(DaemonCase):
@@ -65,8 +65,7 @@ class DaemonTests(PurgeCase):
 
     def test_tcp_in_every_worker(self):
         """After each purge neither worker gives out what was stored; a restart changes nothing."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            admin = probe.getsockname()[1]
+        admin = free_port()
         self.write(daemon=f"admin_listen = 127.0.0.1:{admin}")
         running = self.run_daemon()
         running.until("ready: listening on")

@@ -7,7 +7,7 @@ import io
 import signal
 
 from s3shield.cli import main
-from tests.ops.test_daemon import DaemonCase
+from tests.ops.test_daemon import PATIENCE, DaemonCase
 
 
 class Terminal(io.StringIO):
@@ -65,7 +65,7 @@ class VerifyTests(DaemonCase):
         running.until("ready: listening on")
         self.get()
         running.process.send_signal(signal.SIGTERM)
-        running.process.wait(30)
+        running.process.wait(PATIENCE)
         status, out, err = self.verify(err=Terminal())
         self.assertEqual(0, status)
         self.assertIn("main: 1 entries", out)

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 import attrs
 
 from tests.ops.test_daemon import PATIENCE, Running
+from tests.ports import free_port
 
 from .origin import Origin
 
@@ -45,11 +45,7 @@ class World:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True)
         self.origin = Origin()
-        with (
-            socket.create_server(("127.0.0.1", 0)) as one,
-            socket.create_server(("127.0.0.1", 0)) as two,
-        ):
-            self.port, self.admin = one.getsockname()[1], two.getsockname()[1]
+        self.port, self.admin = free_port(), free_port()
         self.examples = 0
         (self.folder / "s3shield.ini").write_text(
             f"""\

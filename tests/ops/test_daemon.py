@@ -16,10 +16,11 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.tap import Options, makeService
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TWISTD = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
-PATIENCE = 30
+PATIENCE = 90
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -129,8 +130,7 @@ class DaemonCase(SynchronousTestCase):
         Origin.go_on.clear()
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.write()
 
     def write(self, workers: int = 2, daemon: str = "", more: str = "") -> None:
@@ -142,7 +142,7 @@ class DaemonCase(SynchronousTestCase):
 listen = 127.0.0.1:{self.port}
 workers = {workers}
 access_log = {self.folder}/access.log json
-shutdown_timeout = 20s
+shutdown_timeout = 200s
 {daemon}
 
 [cache:main]
@@ -288,7 +288,7 @@ class Life(DaemonCase):
             running.process.terminate()
             self.refused()
             running.process.terminate()
-            self.assertEqual(running.process.wait(10), 0)
+            self.assertEqual(running.process.wait(PATIENCE), 0)
             running.all_gone()
             (self.folder / "cache").rename(self.folder / f"cache.{workers}")
         Origin.go_on.set()

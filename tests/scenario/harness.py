@@ -34,7 +34,7 @@ def sleep(seconds: float) -> Deferred[None]:
     return deferLater(reactor, seconds, lambda: None)
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
     """Wait for `condition`; fail with `what` when it does not come true."""
     deadline = reactor.seconds() + seconds
     while not condition():
@@ -207,7 +207,7 @@ class Client(Protocol):
         if self.ended:
             return False
         self._waiting = Deferred()
-        self._waiting.addTimeout(20, reactor)
+        self._waiting.addTimeout(90, reactor)
         await self._waiting
         return True
 
@@ -274,7 +274,7 @@ class Scenario(TestCase):
     location_options: lines added to `[location:/]`. options: to `[s3shield]`.
     """
 
-    timeout = 60
+    timeout = 300
     log = Logger()
 
     def setUp(self) -> None:
@@ -353,6 +353,16 @@ origin = http://127.0.0.1:{self.origin.number}
     async def together(self, *requests: Awaitable[Any]) -> list[Any]:
         """Run several coroutines at once."""
         return await gatherResults([ensureDeferred(r) for r in requests], consumeErrors=True)
+
+    async def until_waiting(self, count: int) -> None:
+        """Wait until so many clients wait for the heads of what is being fetched."""
+        assert self.serving is not None
+        zones = self.serving._zones.values()
+
+        def waiting() -> int:
+            return sum(len(list(f._company)) for zone in zones for f in zone.flights.values())
+
+        await until(lambda: waiting() >= count, f"{count} clients to wait")
 
     async def until_idle(self) -> None:
         """Wait for the end of all fetches that others could join."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .harness import Got, Scenario, answer, raw, sleep
+from .harness import Got, Scenario, answer, raw
 
 ON = "cache_status = on"
 
@@ -65,7 +65,7 @@ class CacheStatusFieldTests(Scenario):
         """Who shared another's fetch was forwarded, collapsed."""
 
         async def slowly(connection, asked) -> None:
-            await sleep(0.1)
+            await self.until_waiting(3)
             answer(headers={"Cache-Control": "max-age=100"})(connection, asked)
 
         self.origin.answers["/a"] = slowly

@@ -93,7 +93,7 @@ class ConditionTests(Scenario):
         """proxy_cache_lock = off: each asks the origin."""
 
         async def slowly(connection, asked) -> None:
-            await sleep(0.1)
+            await until(lambda: len(self.origin.asked) == 4, "all of them")
             answer(headers=FRESH)(connection, asked)
 
         self.origin.answers["/a"] = slowly

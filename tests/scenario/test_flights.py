@@ -96,7 +96,7 @@ class FlightTests(Scenario):
         """The leader is told; one waiter asks again, for all the others."""
 
         async def late_failure(connection, asked) -> None:
-            await sleep(0.2)
+            await self.until_waiting(8)
             connection.transport.abortConnection()
 
         self.origin.answers["/a"] = [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
 from s3shield.store.index import Index
 from tests.ops.test_daemon import Running
+from tests.ports import free_port
 
 from .harness import Asked, OriginConnection, until
 from .test_sparse import BLOCK, GONE, SIZE, SparseScenario, virtual
@@ -22,8 +22,7 @@ class KilledTests(SparseScenario):
 
     async def shield(self, location: str = "", cache: str = "", more: str = "") -> None:
         """Start the daemon, on the cache of the one before."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         text = self.config_text(location, cache, more)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from pathlib import Path
 
 from tests.ops.test_daemon import Running
+from tests.ports import free_port
 
 from .harness import Client, Got, Scenario, raw, until
 
@@ -25,8 +25,7 @@ class Workers(Scenario):
 
     async def shield(self, location: str = "", cache: str = "", more: str = "") -> None:
         """Start the daemon; ended by itself at the end."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         text = self.config_text(location, cache, more)
