@@ -203,6 +203,9 @@ class Flight:
         if self._chunks is not None:
             self._chunks.append(data)
         elif self._fill is not None:
+            if self._meta is not None and not self._fill.keeps:
+                self._meta = None
+                self._company.note(NoStoreReason.NO_ROOM)
             self._fill.data(data)
             if self._meta is not None and self._fill.arrived > self._largest:
                 self._meta = None
@@ -282,6 +285,8 @@ class Flight:
         if isinstance(writer, BodyWriter) and writer.wrong and (bad := examine(self._check)):
             self.origin_failed(bad)
             return
+        if writer is not None and writer.failed is not None:
+            self._company.note(NoStoreReason.NO_ROOM)
         self._close()
         fill.end()
 

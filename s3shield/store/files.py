@@ -19,7 +19,15 @@ from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
-__all__ = ["Bodies", "BodyFile", "BodyFileGoneError", "OpenFiles", "Threads", "has_checksums"]
+__all__ = [
+    "Bodies",
+    "BodyFile",
+    "BodyFileGoneError",
+    "OpenFiles",
+    "Threads",
+    "has_checksums",
+    "no_descriptor",
+]
 
 _NO_NOWAIT: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _NOWAIT: Final[int] = getattr(os, "RWF_NOWAIT", 0)
@@ -43,10 +51,11 @@ class BodyFileGoneError(Exception):
 class BodyFile:
     """An open body file. Counted: each `hold` needs a `close`, as does each one given out.
 
-    size: int, bytes that can be read; it grows while the body arrives.
+    size: int, bytes that can be read; it grows while the body arrives. doubtful: reading
+    has failed, or found the end too early.
     """
 
-    __slots__ = ("_fd", "_nowait", "_references", "_threads", "size")
+    __slots__ = ("_fd", "_nowait", "_references", "_threads", "doubtful", "size")
 
     def __init__(self, fd: int, size: int, threads: Threads) -> None:
         self._fd = fd
@@ -54,6 +63,7 @@ class BodyFile:
         self._references = 1
         self._threads = threads
         self.size = size
+        self.doubtful = False
 
     def hold(self) -> BodyFile:
         """Count one more user; return self."""
@@ -102,10 +112,11 @@ class BodyFile:
         size = max(0, min(size, self.size - offset))
         reading: Deferred[bytes] = self._threads(_read, self._fd, offset, size)
         self._references += 1  # until the thread is done with the descriptor
-        return reading.addBoth(self._let_go)
+        return reading.addBoth(self._have_read, size)
 
-    def _let_go(self, result: _T) -> _T:
+    def _have_read(self, result: _T, size: int) -> _T:
         self.close()
+        self.doubtful |= not isinstance(result, bytes) or len(result) < size
         return result
 
     def fileno(self) -> int:
@@ -131,9 +142,9 @@ class OpenFiles:
         return len(self._files)
 
     def get(self, blob: bytes) -> BodyFile | None:
-        """Return the file, held for the caller, or None."""
+        """Return the file, held for the caller; None as well when it is doubtful."""
         file = self._files.get(blob)
-        if file is None:
+        if file is None or file.doubtful:
             return None
         self._files.move_to_end(blob)
         return file.hold()
@@ -145,6 +156,15 @@ class OpenFiles:
             old.close()
         self._files[blob] = file
         self.shrink(self._limit)
+
+    def doubtful(self, blob: bytes) -> bool:
+        """Tell whether the file has to be looked at before it is used."""
+        file = self._files.get(blob)
+        return file is not None and file.doubtful
+
+    def halve(self) -> None:
+        """Give descriptors back where there are not enough."""
+        self.shrink(len(self._files) // 2)
 
     def shrink(self, limit: int) -> None:
         """Let go of the least recently used ones beyond `limit`."""
@@ -258,6 +278,15 @@ def has_checksums(fd: int, size: int, block_shift: int, checksums: Sequence[int]
         if found != wanted:
             return False
     return True
+
+
+def no_descriptor() -> OSError | None:
+    """Return what the system says when no descriptor is left; None when there is one."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error
+    return None
 
 
 def _read(fd: int, offset: int, size: int) -> bytes:

@@ -12,7 +12,7 @@ from s3shield.policy import StoredResponse
 from .blocks import Blocks
 from .files import Threads
 from .place import Place
-from .record import Entry, encode, rebuilt
+from .record import Entry, encode, rebuilt, restamped
 from .sparse import SparseBody, Timer
 
 if TYPE_CHECKING:
@@ -104,6 +104,13 @@ class SparseBodies:
         complete = not blocks.missing
         raw = rebuilt(entry, blocks.pack(), self.place.era, complete=complete)
         return self.show(Entry(raw, entry.digest), since)
+
+    def trust(self, entry: Entry) -> None:
+        """The body has been verified: not again until the next unclean stop."""
+        since = self.store.fence()
+        current = self.store.get(entry.digest, entry.key)
+        if current is not None and current.blob == entry.blob:
+            self.show(Entry(restamped(current.raw, self.place.era), entry.digest), since)
 
     def gone(self, entry: Entry) -> None:
         """Remove an entry without its file, unless it has another one (`BlockShelf`)."""

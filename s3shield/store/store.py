@@ -27,11 +27,11 @@ from .claims import Claims
 from .committing import Committing
 from .errors import StoreError, is_no_room, out_of_descriptors, plain
 from .eviction import Limits
-from .files import BodyFile, BodyFileGoneError, OpenFiles, Threads, has_checksums
+from .files import BodyFile, BodyFileGoneError, OpenFiles, Threads, has_checksums, no_descriptor
 from .index import IndexClosedError
 from .place import Place
 from .purging import Fenced
-from .record import Entry, RecordError, encode, pack_checksums, refreshed, restamped
+from .record import Entry, RecordError, encode, pack_checksums, refreshed
 from .rows import MINUTE, minute_of
 from .selector import Selector
 from .sparse_bodies import SparseBodies
@@ -79,7 +79,6 @@ class Store:
         self.block_shift = block_shift
         self._pending: dict[bytes, Row] = {}
         self._open_files = OpenFiles(open_files)
-        self._most_open_files = open_files
         self._touched: set[bytes] = set()
         self._touch_since = self._touch_until = 0.0
         self._closed = False
@@ -311,7 +310,7 @@ class Store:
         """Make room where that is what a body lacked (`bodies.Shelf`)."""
         self._trouble(f"a body could not be stored: {plain(error)}")
         if isinstance(error, OSError) and out_of_descriptors(error):
-            self._open_files.shrink(self._most_open_files // 4)
+            self._open_files.halve()
         elif is_no_room(error):
             call = self._reactor.callFromThread
             self._committing.make_room_for_body(partial(call, self.release_deleted))
@@ -330,12 +329,11 @@ class Store:
         if blob is None:
             return succeed(None)
         place = self._place
+        doubtful = entry.era != place.era or self._open_files.doubtful(blob)
 
         def open_it() -> int:
             fd = place.bodies.open(entry.digest, blob, entry.size)
-            if entry.era != place.era and not has_checksums(
-                fd, entry.size, entry.block_shift, entry.checksums
-            ):
+            if doubtful and not has_checksums(fd, entry.size, entry.block_shift, entry.checksums):
                 os.close(fd)
                 raise BodyFileGoneError
             return fd
@@ -348,7 +346,7 @@ class Store:
             file = BodyFile(fd, entry.size, self._threads)
             self._open_files.add(blob, file.hold())
             if entry.era != place.era:
-                self._trust(entry)
+                self.sparse.trust(entry)
             return file
 
         def failed(failure: Failure) -> None:
@@ -359,17 +357,10 @@ class Store:
             if error is not None:
                 self._trouble(f"a body could not be opened: {plain(error)}")
             if out_of_descriptors(error):
-                self._open_files.shrink(self._most_open_files // 4)
+                self._open_files.halve()
 
         opening: Deferred[int] = self._threads(open_it)
         return opening.addCallbacks(opened, failed)
-
-    def _trust(self, entry: Entry) -> None:
-        """The body has been verified: not again until the next unclean stop."""
-        since = self.fence()
-        current = self.get(entry.digest, entry.key)
-        if current is not None and current.blob == entry.blob:
-            self._show(Entry(restamped(current.raw, self._place.era), entry.digest), since)
 
     # Room
 
@@ -386,8 +377,12 @@ class Store:
         return done
 
     def release_deleted(self) -> None:
-        """Close body files that were deleted, to give the disk its room back."""
+        """Close body files that were deleted, and some more where descriptors run short."""
         self._open_files.sweep()
+        if error := no_descriptor():
+            # uvloop cuts off clients that it has no descriptor for, and says nothing.
+            self._trouble(f"clients are turned away: {plain(error)}")
+            self._open_files.halve()
 
     def stats(self) -> Stats:
         """Return what the store holds and does."""

@@ -182,7 +182,6 @@ class WriterTests(StoreTests, SynchronousTestCase):
         store = self.make_store()
         for number in range(8):
             self.put_file(store, b"%d" % number)
-        store._most_open_files = 8
         self.patch(
             store._place.bodies,
             "create",
@@ -191,7 +190,25 @@ class WriterTests(StoreTests, SynchronousTestCase):
         writer = store.create_body(DIGEST)
         writer.write(b"hello")
         self.assertEqual(writer.failed.errno, errno.EMFILE)
-        self.assertEqual(store.stats().open_files, 2)
+        self.assertEqual(store.stats().open_files, 4)
+
+    def test_cut_short(self):
+        """A file that ends too early is not used again, though it is open; its entry goes."""
+        store = self.make_store()
+        entry = self.put_file(store, b"file", b"x" * 10_000)
+        store.flush()
+        (name,) = self.names()
+        os.truncate(name, 5000)
+        file = store.open_body(entry)
+        self.assertEqual(len(self.successResultOf(file.read(0, 10_000))), 5000)
+        file.close()
+        self.assertIsNone(store.open_body(entry))
+        self.assertIsNone(self.successResultOf(store.open_body_later(entry)))
+        self.assertIsNone(self.get(store, b"file"))
+
+    def names(self):
+        """The body files."""
+        return [name for name in (self.path / "blobs").rglob("*") if name.is_file()]
 
     @settings(max_examples=50, deadline=None)
     @given(st.lists(st.binary(max_size=9000), max_size=20))
