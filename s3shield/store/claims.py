@@ -12,6 +12,7 @@ When the table cannot be used each process fetches for itself.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import itertools
 import struct
@@ -219,6 +220,10 @@ class ClaimTable:
     def _new_ident(self) -> bytes:
         return self.owner + next(_count).to_bytes(8, "little")
 
+    def hold(self) -> contextlib.AbstractContextManager[object]:
+        """Enter it to keep every other process out, for as long as it takes."""
+        return self._begin(write=True)
+
     def sweep(self, alive: Callable[[bytes], bool]) -> None:
         """Take the claims of dead processes away. alive: tells by a mark."""
         with self._begin(write=True) as txn:
@@ -313,6 +318,16 @@ class Claims:
             except lmdb.Error as error:
                 self._failed(error)
         return {}
+
+    def hold(self) -> contextlib.AbstractContextManager[object]:
+        """Enter it, for microseconds, to be the only process in here. No claims meanwhile."""
+        table = self._place.claims
+        if table is not None:
+            try:
+                return table.hold()
+            except lmdb.Error as error:
+                self._failed(error)
+        return contextlib.nullcontext()
 
     def is_living(self, claim: Claim) -> bool:
         """Tell whether the process that made the claim runs."""

@@ -91,6 +91,12 @@ class SparseBodies:
         self, entry: Entry, blocks: Blocks, *, first: bool, since: int | None
     ) -> Entry | None:
         """Write to the record which blocks are there (`sparse.BlockShelf`)."""
+        with self.store.claims.hold():  # or what another notes just now would be lost
+            return self._note_blocks(entry, blocks, first=first, since=since)
+
+    def _note_blocks(
+        self, entry: Entry, blocks: Blocks, *, first: bool, since: int | None
+    ) -> Entry | None:
         if not first:
             since = self.store.fence()
             current = self.store.get(entry.digest, entry.key)

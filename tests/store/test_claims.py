@@ -1,11 +1,14 @@
 """Claims of several processes: one has a key, whatever becomes of it."""
 
+import select
+from unittest import mock
+
 import lmdb
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.store import Claim, Outcome, Span, span_key, span_stop
+from s3shield.store import Blocks, Claim, Outcome, Span, span_key, span_stop
 
-from .support import StoreTests
+from .support import HEAD, StoreTests, digest_of, meta
 from .test_sharing import Worker
 from .worker import BLOB
 
@@ -95,6 +98,28 @@ class ClaimTests(StoreTests, SynchronousTestCase):
         self.assertEqual([claims.is_void(b"key", each) for each in (first, second)], [True] * 2)
         self.take(claims)
         self.assertEqual([claims.is_void(b"key", each) for each in (first, second)], [True] * 2)
+
+    def test_notes_are_not_lost(self):
+        """Two processes that note blocks of one body at the same time: both are in the record."""
+        _, worker = self.pair()
+        store, key = self.store, b"key"
+        body = store.sparse.create(digest_of(key), key, meta(), HEAD, 5 << store.block_shift)
+        looked = store.get
+        blocks = Blocks(body.entry.size, body.entry.block_shift)
+        blocks.add(1, 7)
+
+        def look(digest, text):
+            found = looked(digest, text)
+            worker.send(b"note", key, b"2")  # which would be done before us, if it could
+            select.select([worker.process.stdout], [], [], 0.3)
+            return found
+
+        with mock.patch.object(store, "get", look):
+            store.sparse.note_blocks(body.entry, blocks, first=False, since=None)
+        worker.expect(b"ok")
+        entry = looked(digest_of(key), key)
+        there = Blocks(entry.size, entry.block_shift, entry.blocks)
+        self.assertEqual([n for n in range(5) if there.has(n)], [1, 2])
 
     def span(self, claims, start, stop):
         """Claim a part of a body; another's is waited for when it has our first byte."""

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 
-from s3shield.store import Selector, Store
+from s3shield.store import Blocks, Selector, Store
 
 from .support import HEAD, Loop, Threads, digest_of, meta
 
@@ -100,6 +100,11 @@ def answer(store, words):
         near = b"far" not in rest
         ident, span = store.claims.take_span(BLOB, (start, stop), 1.0, lambda *_: near, 50)
         return b"%b %d-%d" % (b"ours" if ident else b"theirs", span.start, span.stop)
+    elif name == b"note":
+        entry = store.get(digest_of(key), key)
+        blocks = Blocks(entry.size, entry.block_shift)
+        blocks.add(int(rest[1]), 7)
+        store.sparse.note_blocks(entry, blocks, first=False, since=None)
     elif name == b"void":
         store.claims.void(key)
     elif name == b"end":
