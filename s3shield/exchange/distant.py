@@ -29,6 +29,7 @@ class DistantGap:
     """
 
     fill: Final = None
+    deep: Final = False
 
     def __init__(self, sparse: Sparse, span: Span) -> None:
         self.start = span.start

@@ -7,6 +7,7 @@ that the origin cuts shorter than asked, saying so, is asked for again from ther
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -40,9 +41,10 @@ _INVALID: Final = "a part of the object that does not fit what was asked"
 class Gap:
     """See the module's text. A `wire.Receiver`.
 
-    start, stop: offsets, the first at a block's start. fill: set once the bytes are known
+    start, stop: offsets. fill: set once the bytes are known
     to be the right ones. request, route: whose fetch it is. check: what a gap that is the
-    whole body must sum up to. claim: on it, among the workers.
+    whole body must sum up to. claim: on it, among the workers. deep: it begins inside a
+    block, whose beginning is to come.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class Gap:
         route: Route,
         *,
         check: RunningDigest | None = None,
+        deep: bool = False,
     ) -> None:
+        self.deep = deep
         self.start = start
         self.stop = stop
         self.fill: Fill | None = None
@@ -71,6 +75,12 @@ class Gap:
         self._waiting: list[tuple[Transaction, Answer]] = []
         self._followers: list[View] = []
         self._writer: GapWriter | None = None
+        self._then: list[Callable[[], None]] = []
+
+    @property
+    def whose(self) -> tuple[Request, Route]:
+        """For whom it is asked."""
+        return self._request, self._route
 
     @property
     def arrived(self) -> int:
@@ -124,6 +134,10 @@ class Gap:
             self._followers.remove(view)
             if not self._followers and not self._waiting:
                 self._abandoned()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Call when this is over, one way or the other."""
+        self._then.append(call)
 
     def shorten(self, stop: int) -> None:
         """Somebody else fetches from `stop` on."""
@@ -257,9 +271,17 @@ class Gap:
     def _finish(self) -> None:
         """All is there: readers get the last bytes when the index names the blocks."""
         if self._writer is not None:
-            self._writer.finish().addCallback(lambda _none: self._landed())
+            self._writer.finish().addCallback(lambda _none: self._written())
         else:
             self._landed()
+
+    def _written(self) -> None:
+        """It may have begun inside a block, which the index names when it is whole."""
+        rest = None if self.over else self._sparse.rest_of(self)
+        if rest is None:
+            self._landed()
+        else:
+            rest.then(self._landed)
 
     def _landed(self) -> None:
         if not self.over:
@@ -271,7 +293,7 @@ class Gap:
                 return
             self.over = True
             self.fill.end()
-            self._sparse.filled(self)
+            self._leave()
 
     def _damaged(self, failure: OriginFailure) -> None:
         """The body is not what its head announced: nobody gets the end of it."""
@@ -318,7 +340,13 @@ class Gap:
             view.cut()
         if self.fill is not None:
             self.fill.fail()
+        self._leave()
+
+    def _leave(self) -> None:
         self._sparse.filled(self)
+        waiting, self._then = self._then, []
+        for each in waiting:
+            each()
 
     def _stop_call(self) -> None:
         if self._call is not None:

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 _NO_END: Final = 1 << 60
+DEEP: Final = 64 << 10
+"""Bytes before the one that is needed which are not worth another request to do without."""
 _CHANGED: Final = frozenset({404, 410, 412, 416})
 
 
@@ -103,6 +105,19 @@ def beginning(found: Wanted | None, most: int) -> Wanted | None:
         return found
     end = found.start + most
     return Wanted(b"bytes=%d-%d" % (found.start, end - 1), found.start, end, 0, found.first)
+
+
+def at_once(found: Wanted) -> Wanted:
+    """Return the same, but from the very byte that is needed, if that is deep in its block.
+
+    Else the client would wait for what comes before it: half a block, on the average. The
+    price is a second request, for the beginning of the block (`Sparse.rest_of`).
+    """
+    if found.suffix or found.first - found.start <= DEEP:
+        return found
+    end = b"" if found.end is None else b"%d" % (found.end - 1)
+    value = b"bytes=%d-%b" % (found.first, end)
+    return attrs.evolve(found, value=value, start=found.first)
 
 
 def of_length(part: ContentRange, length: int | None) -> bool:

@@ -27,7 +27,7 @@ from .ahead import STRETCH
 from .failing import FIRST
 from .flight import Flight
 from .gap import Gap
-from .matching import beginning, combinable, of_length, wanted, whole_of
+from .matching import at_once, beginning, combinable, of_length, wanted, whole_of
 from .part import cut, is_several
 from .sparse import WORTH, Sparse
 from .transaction import Transaction
@@ -78,6 +78,7 @@ class RangeFlight(Flight):
             self._invited = self._wanted is None
             self._wanted = beginning(self._wanted, STRETCH << shift)
         if self._wanted is not None:
+            self._wanted = at_once(self._wanted)
             self._extra = ((b"Range", self._wanted.value),)
         self._part_given: ContentRange | None = None
         self._sparse: Sparse | None = None
@@ -205,7 +206,9 @@ class RangeFlight(Flight):
         ranges = self._wanted is None or self._part_given is not None
         sparse = self._sparse = Sparse(self.location, body, self.digest, ranges=ranges)
         check = self._check if part.start == 0 and part.end == size else None
-        gap = self._gap = sparse.adopt(self._call, part, (self._request, self.route), check)
+        whose, asked = (self._request, self.route), self._wanted
+        deep = asked is not None and part.start == asked.start and not asked.suffix
+        gap = self._gap = sparse.adopt(self._call, part, whose, check, deep=deep)
         waiting = self._company.take()
         for transaction in waiting:
             sparse.give(transaction, body.entry, what, fresh=True)

@@ -29,6 +29,7 @@ from .ahead import STRETCH, sequential_stretch, stretches
 from .answer import Answer, Representation
 from .distant import DistantGap
 from .gap import Gap
+from .matching import DEEP
 from .transaction import Transaction
 from .view import View, Whose
 
@@ -102,15 +103,25 @@ class Sparse:
         return True
 
     def adopt(
-        self, call: OriginCall, part: ContentRange, whose: Whose, check: RunningDigest | None
+        self,
+        call: OriginCall,
+        part: ContentRange,
+        whose: Whose,
+        check: RunningDigest | None,
+        *,
+        deep: bool,
     ) -> Gap:
-        """Begin with a call under way, which brings `part`. check: of the whole body, if it is."""
+        """Begin with a call under way, which brings `part`. check: of the whole body, if it is.
+
+        deep: see `Gap`.
+        """
         assert part.start is not None
         assert part.end is not None
-        gap = Gap(self, part.start, part.end, *whose, check=check)
+        gap = Gap(self, part.start, part.end, *whose, check=check, deep=deep)
         claiming = self._claiming(part.end - part.start)
         if claiming is not None:
-            claiming.fill(gap, claiming.enter_span(self, part.start, part.end)[1])
+            start = self.body.blocks.start_of(part.start) if deep else part.start
+            claiming.fill(gap, claiming.enter_span(self, start, part.end)[1])
         self.gaps.append(gap)
         gap.adopt(call, part.end)
         return gap
@@ -125,9 +136,9 @@ class Sparse:
             return
         blocks = self.body.blocks
         spans = plan.spans(blocks.size)
-        held, total = blocks.held(spans), sum([end - start for start, end in spans])
+        transaction.held = count = self.body.held()
+        held, total = count(spans), sum([end - start for start, end in spans])
         transaction.cached = held == total
-        transaction.held = blocks.copy().held
         if transaction.cache_status is CacheStatus.HIT:
             if not held:
                 transaction.cache_status = CacheStatus.MISS
@@ -146,7 +157,7 @@ class Sparse:
         blocks = self.body.blocks
         start, end = plan.spans(blocks.size)[0]
         whose = (transaction.request, transaction.route)
-        there = blocks.has(start >> blocks.shift)
+        there = self.body.run_end(start) > start
         gap = None if there else self.gap_at(start, end, whose)
         if read is not None:
             self._read_on(read, whose)
@@ -205,6 +216,22 @@ class Sparse:
             claiming.filled(gap)
         self.run_ahead()
         self._idle()
+
+    def rest_of(self, gap: Gap) -> Gap | None:
+        """Return what brings the beginning of the block inside which `gap` began.
+
+        None where nothing is missing, or nothing is to be had.
+        """
+        blocks = self.body.blocks
+        start = blocks.start_of(gap.start)
+        unwanted = not gap.deep or self.broken or self.faltered or not self.ranges
+        if self.body.run_end(start) >= gap.start or unwanted:
+            return None
+        for other in self.gaps:
+            if isinstance(other, Gap) and not other.over and other.start <= start < other.stop:
+                return other
+        begun = self._launch(start, gap.start, gap.whose)
+        return begun if isinstance(begun, Gap) else None
 
     # What views call
 
@@ -265,31 +292,63 @@ class Sparse:
             end = min(end, start + (STRETCH << blocks.shift))
         stop = blocks.gap_end(start, end)
         running = [gap for gap in self.gaps if not gap.over]
+        deep = self._deep(position, start)
+        if deep or self.body.run_end(start) >= position:
+            start = position
         stop = min([stop, *[gap.start for gap in running if start < gap.start]])
         for gap in running:
             within = gap.arrived < start < gap.stop
             if within and (stop >= gap.stop or stop - start >= _LONG << blocks.shift):
                 gap.shorten(start)
-        return self._launch(start, stop, whose)
+        return self._launch(start, stop, whose, deep=deep)
+
+    def _deep(self, position: int, start: int) -> bool:
+        """Whether to ask from the very position on (`matching.at_once`); start: of its block.
+
+        Not where part of the block is there or on its way: each would ask for another part.
+        """
+        if position - start <= DEEP or not self.ranges or not self.keeps(0):
+            return False
+        end = start + (1 << self.body.blocks.shift)
+        touched = any(gap.start < end and start < gap.stop for gap in self.gaps if not gap.over)
+        return not touched and not self.body.has_part(start)
+
+    def _begins_block_of_ours(self, start: int) -> bool:
+        blocks = self.body.blocks
+        return any(
+            gap.deep and not gap.over and blocks.start_of(gap.start) <= start < gap.start
+            for gap in self.gaps
+        )
 
     def _may_run_ahead(self) -> bool:
         kept = self.keeps(STRETCH << self.body.blocks.shift)
         return kept and self.ranges and not (self.broken or self.faltered)
 
     def _running(self) -> list[tuple[int, int]]:
-        return [(gap.start, gap.stop) for gap in self.gaps if not gap.over]
+        """What is on its way, in whole blocks: who begins inside one sees to the rest of it."""
+        shift = self.body.blocks.shift
+        return [
+            (gap.start >> shift << shift, -(-gap.stop >> shift) << shift)
+            for gap in self.gaps
+            if not gap.over
+        ]
 
-    def _launch(self, start: int, stop: int, whose: Whose) -> Gap | DistantGap:
+    def _launch(
+        self, start: int, stop: int, whose: Whose, *, deep: bool = False
+    ) -> Gap | DistantGap:
         claiming, claim = self._claiming(stop - start), None
+        if self._begins_block_of_ours(start):
+            claiming = None  # whoever began inside the block has claimed all of it
         if claiming is not None:
-            ours, claim = claiming.enter_span(self, start, stop)
+            first = self.body.blocks.start_of(start) if deep else start
+            ours, claim = claiming.enter_span(self, first, stop)
             if not ours:
                 distant = DistantGap(self, claim)
                 self.gaps.append(distant)
                 claiming.wait_for(distant)
                 return distant
             stop = self.body.blocks.gap_end(start, claim.stop)
-        gap = Gap(self, start, stop, *whose)
+        gap = Gap(self, start, stop, *whose, deep=deep)
         if claiming is not None and claim is not None:
             claiming.fill(gap, claim)
         self.gaps.append(gap)

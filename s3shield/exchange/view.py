@@ -66,7 +66,7 @@ class View:
         position, fill = self.reader.position, self._fill
         if fill is not None and fill.start <= position < fill.received:
             return fill.received
-        return self._sparse.body.blocks.run_end(position)
+        return self._sparse.body.run_end(position)
 
     @property
     def state(self) -> SourceState:
@@ -84,7 +84,7 @@ class View:
             if piece:
                 return piece
         body = self._sparse.body
-        readable = min(size, body.blocks.run_end(position) - position)
+        readable = min(size, body.run_end(position) - position)
         if body.file is None or readable <= 0:
             return b""
         return read_file(body.file, position, readable)

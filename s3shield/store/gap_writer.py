@@ -46,9 +46,14 @@ class GapWriter:
         self._shelf = shelf
         self._queue: deque[bytes] = deque()
         self._busy = True
-        self._over = self._ended = False
+        self._over = self._ended = self._told = False
+        self._jobs = 0  # blocks being summed that got whole from parts
         self._ending: list[Deferred[None]] = []
-        self._sums = _Sums(start, body.blocks.size, body.blocks.shift, check)
+        blocks = body.blocks
+        self._sums = _Sums(start, blocks.size, blocks.shift, check)
+        # Begun inside a block: the rest of that block is a part of it.
+        self._part = None if start == blocks.start_of(start) else start
+        self._part_end = min(blocks.size, blocks.start_of(start) + (1 << blocks.shift))
         body.when_open(self._begin)
 
     def write(self, data: bytes) -> None:
@@ -64,7 +69,7 @@ class GapWriter:
         """Take no more; fires when all that was given is written and noted, or dropped."""
         if not self._busy and not self._queue:
             self._end()
-        if self._over and not self._busy:
+        if self._over and not self._busy and not self._jobs:
             return succeed(None)
         done: Deferred[None] = Deferred()
         self._ending.append(done)
@@ -116,6 +121,10 @@ class GapWriter:
         if check is not None and blocks and blocks[-1][0] == last and not check.matches:
             blocks.pop()  # it is not what it should be: it never becomes whole
         self._body.add(blocks)
+        part = self._part
+        if part is not None and self.written >= self._part_end:
+            self._part = None
+            self._tell(part, self._part_end)
         self._next()
         if self.on_drain is not None and self.backlog <= LOW_MARK and not self._over:
             self.on_drain()
@@ -138,12 +147,31 @@ class GapWriter:
     def _end(self) -> None:
         """Nothing is being written any more."""
         self._over = True
+        if not self._told:
+            self._told = True
+            start = self._body.blocks.start_of(self.written) if self._part is None else self._part
+            if start < self.written < self._body.blocks.size and self.failed is None:
+                self._tell(start, self.written)
+        if self._jobs:
+            return  # again when they are done
         if not self._ended:
             self._ended = True
             self._body.writer_ended()
         ending, self._ending = self._ending, []
         for done in ending:
             done.callback(None)
+
+    def _tell(self, start: int, end: int) -> None:
+        """A part of a block is written that has a beginning or an end elsewhere."""
+        summing = self._body.add_part(start, end)
+        if summing is not None:
+            self._jobs += 1
+            summing.addBoth(self._summed)
+
+    def _summed(self, _result: object) -> None:
+        self._jobs -= 1
+        if self._over and not self._busy:
+            self._end()
 
 
 class _Sums:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from s3shield.policy import RunningDigest
@@ -19,6 +20,7 @@ from s3shield.policy import RunningDigest
 from .blocks import Blocks
 from .files import Bodies, BodyFile, BodyFileGoneError, Threads
 from .gap_writer import GapWriter
+from .parts import Parts
 from .record import Entry
 
 __all__ = ["BlockShelf", "SparseBody"]
@@ -81,6 +83,7 @@ class SparseBody:
         self.lost = self.failed = False
         self.threads = threads
         self.blocks = Blocks(entry.size, entry.block_shift)
+        self._parts = Parts(entry.size, entry.block_shift)
         self._stored = Blocks(entry.size, entry.block_shift, b"" if fresh else entry.blocks)
         self._shelf = shelf
         self._bodies = bodies
@@ -160,12 +163,58 @@ class SparseBody:
         """
         for block, checksum in blocks:
             self.blocks.add(block, checksum)
+            self._parts.pop(block)
         self._unnoted += len(blocks)
         if self._unnoted >= _MOST_UNNOTED:
             self._note()
         elif self._unnoted and self._timer is None:
             # No matter when the next one comes: an origin may stall for minutes.
             self._timer = self._call_later(_NOTE_AFTER, self._due)
+
+    def add_part(self, start: int, end: int) -> Deferred[None] | None:
+        """Take a part of a block that is written; when it makes the block whole, sum that.
+
+        Fires when the block has been summed, and added. It can be read from now on.
+        """
+        file, block = self.file, start >> self.blocks.shift
+        if file is None or self.blocks.has(block):
+            return None
+        self._parts.add(start, end)
+        if not self._parts.whole(block):
+            return None
+
+        def summed(checksum: int) -> None:
+            self.add([(block, checksum)])
+
+        def failed(failure: Failure) -> None:
+            self._parts.pop(block)
+            self._shelf.writing_failed(failure.value or RuntimeError("unknown"))
+
+        summing: Deferred[int] = self.threads(_sum, file.fileno(), self.blocks, block)
+        return summing.addCallbacks(summed, failed)
+
+    def has_part(self, position: int) -> bool:
+        """Tell whether a part of the block that `position` is in is there."""
+        return self._parts.has(position >> self.blocks.shift)
+
+    def run_end(self, position: int) -> int:
+        """Return up to where the bytes from `position` on can be read, some blocks ahead."""
+        return self._parts.run_end(self.blocks.run_end(position), self.blocks)
+
+    def held(self) -> Callable[[Iterable[tuple[int, int]]], int]:
+        """Return what tells, for spans of the body, how many of their bytes are there now."""
+        blocks, parts = self.blocks.copy(), self._parts.spans(self.blocks)
+
+        def count(spans: Iterable[tuple[int, int]]) -> int:
+            wanted = list(spans)
+            more = [
+                max(0, min(end, high) - max(start, low))
+                for start, end in wanted
+                for low, high in parts
+            ]
+            return blocks.held(wanted) + sum(more)
+
+        return count
 
     def learn(self, entry: Entry) -> None:
         """Take over what another process has noted; `entry` is the latest of this body."""
@@ -226,12 +275,20 @@ class SparseBody:
 
 
 def _intact(fd: int, blocks: Blocks, block: int) -> bool:
+    try:
+        return _sum(fd, blocks, block) == blocks.sum(block)
+    except EOFError:
+        return False
+
+
+def _sum(fd: int, blocks: Blocks, block: int) -> int:
+    """Return a block's CRC-32. Raises OSError, EOFError."""
     at, end = block << blocks.shift, min(blocks.size, (block + 1) << blocks.shift)
     found = 0
     while at < end:
         piece = os.pread(fd, min(_CHECK, end - at), at)
         if not piece:
-            return False
+            raise EOFError
         found = zlib.crc32(piece, found)
         at += len(piece)
-    return found == blocks.sum(block)
+    return found

@@ -37,11 +37,18 @@ class Paused(Object):
 
 
 class GapTests(Workers):
-    async def begin(self, target: Paused, location: str = "") -> tuple[list[Client], list[Client]]:
-        """Let a client of worker 0 ask for /a, of which ten blocks come; return others of both."""
-        await self.shield(location, "block_size = 64k")
+    async def begin(
+        self, target: Paused, location: str = "", *, whole: bool = True
+    ) -> tuple[list[Client], list[Client]]:
+        """Let a client of worker 0 ask for /a, of which ten blocks come; return others of both.
+
+        whole: if not, nobody asks yet, and blocks are of 1 MiB.
+        """
+        await self.shield(location, "block_size = 64k" if whole else "")
         here, there = await self.on(0, 2), await self.on(1, 3)
         self.origin.answers["/a"] = target
+        if not whole:
+            return here, there
         self.send(here[0], "/a")
         await until(lambda: len(here[0].buffer) >= HALF * BLOCK, "the first half")
         return here, there
@@ -66,6 +73,23 @@ class GapTests(Workers):
         target.go_on()
         await self.whole(*here, *there)
         self.assertEqual((target.spans, target.bytes_sent), ([(0, SIZE)], SIZE))
+
+    async def test_deep_inside_a_block(self) -> None:
+        """Both workers' clients want other bytes of one cold block: it is sent once, in two parts."""
+        block = 1 << 20
+        target = Paused(size=6 * block)
+        here, there = await self.begin(target, whole=False)
+        first = 2 * block + 300_000
+        ranges = [(first, first + 100), (2 * block, 2 * block + 100), (first + 9, 3 * block)]
+        clients = [here[0], there[0], there[1]]
+        for client, (start, end) in zip(clients, ranges, strict=True):
+            self.send(client, "/a", range=f"bytes={start}-{end - 1}")
+            await self.until_asked("/a")
+        await self.probe(here[1])
+        target.go_on()
+        for client, (start, end) in zip(clients, ranges, strict=True):
+            self.assertEqual((await client.take()).body, virtual(start, end, 1))
+        self.assertEqual([(first, 3 * block), (2 * block, first)], target.spans)
 
     async def test_at_once(self) -> None:
         """So they do before there is any answer."""

@@ -1,6 +1,8 @@
 """Bodies with gaps: whole blocks are named, in any order, and no others."""
 
+import itertools
 import os
+import zlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,6 +97,27 @@ class SparseTests(StoreTests, SynchronousTestCase):
         self.assertEqual(([1], 1024, False), (self.present(entry), entry.on_disk, entry.complete))
         self.fill(sparse, 4096, 5000)
         self.assertEqual([1, 4], self.present(self.get(store, b"key")))
+
+    def test_parts_of_a_block(self):
+        """A block that comes in parts, in any order, is there when all of them are."""
+        for cuts in ([1024, 1500, 1900, 2048], [4096, 4500, 5000], [900, 1500, 3000, 4000]):
+            parts = list(itertools.pairwise(cuts))
+            for order in itertools.permutations(parts):
+                store, sparse = self.begin()
+                for start, end in order:
+                    self.fill(sparse, start, end)
+                    self.assertEqual(end, min(end, sparse.run_end(start)))
+                self.assertEqual(cuts[-1], sparse.run_end(cuts[0]))
+                self.assertEqual([cuts[-1] - cuts[0]], [sparse.held()([(cuts[0], 5000)])])
+                whole = [n for n in range(5) if cuts[0] <= n << 10]
+                whole = [n for n in whole if min(5000, (n + 1) << 10) <= cuts[-1]]
+                entry = self.get(store, b"key")
+                self.assertEqual(whole, self.present(entry))
+                sums = Blocks(entry.size, entry.block_shift, entry.blocks)
+                for n in whole:
+                    piece = self.body[n << 10 : (n + 1) << 10]
+                    self.assertEqual(zlib.crc32(piece), sums.sum(n))
+                sparse.close()
 
     def test_noted_in_a_while(self):
         """A whole block is noted soon though the gap goes on and nothing more comes."""
