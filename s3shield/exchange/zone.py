@@ -181,7 +181,8 @@ class Zone:
         tags, since = (watch.tags, watch.since) if watch is not None else ((), None)
         self._prepare(place, meta)
         self.store.put(digest, key, meta, head, body, tags, since)
-        self._look_again(place)
+        if self.claiming is not None:
+            self._look_again(place)
 
     def new_body(
         self, place: Place, length: int | None, check: RunningDigest | None = None
@@ -272,7 +273,7 @@ class Zone:
             self.store.remove(route.digest)
 
     def _outdated(self, place: Place, meta: EntryMeta) -> bool:
-        if self._void(place):
+        if self.claiming is not None and self._void(place):
             return True
         if not self._changed:
             return False
