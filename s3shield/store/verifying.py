@@ -22,6 +22,7 @@ from .change import Row
 from .errors import StoreError
 from .files import Bodies, BodyFileGoneError
 from .index import Index
+from .owners import living, locked
 from .place import Place
 from .record import Entry, RecordError
 
@@ -173,13 +174,16 @@ class Verifying:
         return wrong
 
     def _orphans(self, named: set[bytes]) -> Iterator[Path]:
-        """Yield body files that no entry names and no daemon has just written."""
+        """Yield body files that no entry names, of processes that are no more."""
         settled = self._wall() - _SETTLED
+        with locked(self.path):
+            alive = living(self.path)
         for folder in ("blobs", "filling"):
             for file in (self.path / folder).rglob("*"):
                 with contextlib.suppress(ValueError, FileNotFoundError):  # not ours; gone by now
                     blob = bytes.fromhex(file.name.rpartition("-")[2])
                     found = file.stat()
                     old = found.st_mtime < settled
-                    if len(blob) == 16 and blob not in named and old and file.is_file():
+                    nobodys = len(blob) == 16 and blob not in named and blob[8:] not in alive
+                    if nobodys and old and file.is_file():
                         yield file

@@ -6,6 +6,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.store import StoreError, Verifying
+from s3shield.store.owners import Owner, locked
 
 from .support import HEAD, StoreTests, digest_of, meta
 
@@ -116,6 +117,17 @@ class VerifyingTests(StoreTests, SynchronousTestCase):
         verifying.repair()
         self.assertFalse(orphan.exists())
         self.assertTrue(other.exists())
+
+    def test_a_living_process_fills(self):
+        """A fill that stands still for long is a running daemon's: no orphan while that runs."""
+        self.fill()
+        with locked(self.path):
+            owner = Owner(self.path)
+        file = self.path / "filling" / f"{'ab' * 16}-{(b'12345678' + owner.mark).hex()}"
+        file.write_bytes(b"half")
+        self.assertEqual([], self.verify(LATER)[0].report.orphans)
+        owner.release()
+        self.assertEqual([file], self.verify(LATER)[0].report.orphans)
 
     def test_no_cache(self):
         """A directory without a cache is said to be one, and none is made in it."""
