@@ -51,16 +51,24 @@ proxy_cache_valid = 200 1d
 
 
 class Asking:
-    """One kept connection to a server."""
+    """A client of one server. kept: on one connection; else connects for each, as curl does."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def __init__(self, port: int, *, kept: bool) -> None:
+        self.port = port
+        self.kept = kept
+        self.connect()
+
+    def connect(self) -> None:
+        """Open the connection that is used from now on."""
+        self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, path: str, first: int, last: int) -> tuple[float, float]:
         """Return seconds to the first byte of the body and to the last."""
         head = f"GET {path} HTTP/1.1\r\nHost: h\r\nRange: bytes={first}-{last}\r\n\r\n".encode()
         started = time.perf_counter()
+        if not self.kept:
+            self.connect()
         self.socket.sendall(head)
         got = b""
         while b"\r\n\r\n" not in got or not got.partition(b"\r\n\r\n")[2]:
@@ -135,6 +143,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--think", type=float, default=0.0, help="ms that a Python origin waits (%(default)s)"
     )
+    parser.add_argument(
+        "--connect", action="store_true", help="a new connection for each range, as curl does"
+    )
     options = parser.parse_args(arguments)
     if options.think:
         options.origin = "python"
@@ -143,7 +154,8 @@ def main(arguments: list[str]) -> None:
     files = STATE / "files"
     origin = nginx_origin(options, files) if options.origin == "nginx" else python_origin(options)
     product = s3shield(STATE / "s3shield", INI.format(origin=origin))
-    direct, through = Asking(origin), Asking(product.port)
+    direct = Asking(origin, kept=not options.connect)
+    through = Asking(product.port, kept=not options.connect)
     first, last = options.first, options.first + options.length - 1
     times: dict[str, list[tuple[float, float]]] = {"origin": [], "s3shield": []}
     for number in range(options.ranges):
