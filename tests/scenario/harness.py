@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
@@ -99,10 +99,12 @@ class OriginConnection(Protocol):
 
     def connectionMade(self) -> None:
         self.origin.connections += 1
+        self.origin.open.add(self)
         self.transport.registerProducer(self, True)
 
     def connectionLost(self, reason: Any = None) -> None:
         self.gone = True
+        self.origin.open.discard(self)
 
     def dataReceived(self, data: bytes) -> None:
         self.buffer += data
@@ -144,6 +146,7 @@ class Origin:
         self.answers: dict[str, Answer | list[Answer]] = {}
         self.asked: list[Asked] = []
         self.connections = 0
+        self.open: set[OriginConnection] = set()
         self.sent = 0
         self.failures: list[Any] = []
         factory = Factory.forProtocol(lambda: OriginConnection(self))
@@ -159,6 +162,13 @@ class Origin:
 
     def failed(self, failure: Any) -> None:
         self.failures.append(failure)
+
+    async def stop(self) -> None:
+        """Leave no connection behind: a daemon that has been ended closes its own in its time."""
+        await maybeDeferred(self.port.stopListening)
+        for connection in tuple(self.open):
+            connection.transport.abortConnection()
+        await until(lambda: not self.open, "the origin's connections to end")
 
     def targets(self) -> list[str]:
         return [asked.target for asked in self.asked]
@@ -279,7 +289,7 @@ class Scenario(TestCase):
 
     def setUp(self) -> None:
         self.origin = Origin()
-        self.addCleanup(self.origin.port.stopListening)
+        self.addCleanup(self.origin.stop)
         self.addCleanup(lambda: self.assertEqual([], self.origin.failures))
         self.cache_path = os.path.abspath(self.mktemp())
         self.log_path = os.path.abspath(self.mktemp())
