@@ -1,6 +1,6 @@
 # make demo    watch a private bucket being served     (KEEP=1 leaves it running)
 # make test    run the tests, with the first Python found; make test-3.12: with that one
-# make bench   cache hits a second, against nginx
+# make bench   the table of measurements, against nginx
 # make check   what CI runs: tests on each Python, lint, types, package, docs
 #
 # Nothing is installed outside this directory: `.venv` has the product as a user gets it,
@@ -20,9 +20,10 @@ DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
 demo: .venv/demo-installed
 	@S3SHIELD_INSTALLED=1 .venv/bin/python -m demo $(if $(filter-out 0 no,$(KEEP)),--keep) $(DEMO)
 
-# Needs nginx and wrk; BENCH="--rounds 9" and so on are the program's options.
-bench: .venv/demo-installed
-	@.venv/bin/python bench/hits.py $(BENCH)
+# Needs nginx, wrk and openssl; BENCH="--rows hit-1k --rounds 9" and so on are the program's
+# options: docs/benchmarks.rst.
+bench: .venv-bench/bench-installed
+	@.venv-bench/bin/python bench/table.py $(BENCH)
 
 demo-stop:
 	@.venv/bin/python -m demo --stop
@@ -71,6 +72,14 @@ EDITABLE = --config-settings editable_mode=compat -e
 # tests/test_packaging.py builds without the network, so with the environment's setuptools:
 # Python 3.11 comes with one that is older than pyproject.toml wants, 3.12 with none.
 BUILDER = 'setuptools>=70,<81'
+
+# What runs is the checkout; this is for what it needs.
+.venv-bench/bench-installed: setup.cfg pyproject.toml
+	@test -x .venv-bench/bin/python || { \
+	    python=$$($(FIND_PYTHON)) && $$python -m venv .venv-bench; }
+	@echo "Installing what s3shield needs in .venv-bench"
+	@.venv-bench/$(PIP) install $(EDITABLE) .
+	@touch $@
 
 .venv-%/test-installed: setup.cfg pyproject.toml
 	@test -x .venv-$*/bin/python || { python=$$($(FIND_PYTHON) $*) && $$python -m venv .venv-$*; }

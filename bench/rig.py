@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import http.client
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -24,20 +25,28 @@ if str(ROOT) not in sys.path:  # run as a file, not as a module
 
 from demo.daemon import environment_for, free_port, program  # noqa: E402  needs the line above
 
-__all__ = ["ROOT", "Group", "free_port", "need", "nginx", "s3shield", "start", "stop_all"]
+__all__ = [
+    "ROOT",
+    "Group",
+    "free_port",
+    "need",
+    "nginx",
+    "raise_limit",
+    "s3shield",
+    "start",
+    "stop_all",
+]
 
 _READY_TIMEOUT: Final = 30.0
 _groups: list[Group] = []
-# `timeout` and the like end us with SIGTERM; what is registered with atexit must still run.
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 NGINX: Final = """\
 {user}
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 pid {directory}/nginx.pid;
 error_log {directory}/error.log warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {connections}; }}
 http {{
     client_body_temp_path {directory}/tmp; proxy_temp_path {directory}/tmp;
     fastcgi_temp_path {directory}/tmp; uwsgi_temp_path {directory}/tmp;
@@ -45,7 +54,7 @@ http {{
     default_type text/plain;
     sendfile on; tcp_nopush off; tcp_nodelay on;
     keepalive_timeout 65s; keepalive_requests 1000000000;
-    open_file_cache max=100000 inactive=1h; open_file_cache_valid 1h;
+    open_file_cache max={open_files} inactive=1h; open_file_cache_valid 1h;
     access_log {directory}/access.log combined{log_options};
 {body}
 }}
@@ -94,6 +103,10 @@ class Group:
                 }
         return found
 
+    def anonymous_mib(self) -> float:
+        """Return the largest process's own memory, mapped files not counted."""
+        return max(each.get("RssAnon", 0) for each in self.memory().values()) / 1024
+
     def get(self, path: str, connection: http.client.HTTPConnection) -> tuple[int, str, bytes]:
         """Return status, X-Cache-Status and body of one GET."""
         connection.request("GET", path, headers={"Host": "assets.example.com"})
@@ -136,6 +149,8 @@ def start(
     environment: Mapping[str, str] | None = None,
 ) -> Group:
     """Start a server and wait until it accepts connections; leave with its log if it does not."""
+    # `timeout` and the like end us with SIGTERM; what is registered with atexit must still run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     log = directory / "output.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -160,15 +175,39 @@ def start(
         time.sleep(0.02)
 
 
-def nginx(name: str, directory: Path, body: str, *, log_options: str = "") -> Group:
-    """Start an nginx. body: what stands in `http {}`, with PORT for its port."""
-    (directory / "tmp").mkdir(parents=True)
-    port = free_port()
+def raise_limit() -> int:
+    """Let us and what we start have as many descriptors as we may; return how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def nginx(
+    name: str,
+    directory: Path,
+    body: str,
+    *,
+    log_options: str = "",
+    workers: int = 1,
+    connections: int = 4096,
+    port: int = 0,
+) -> Group:
+    """Start an nginx. body: what stands in `http {}`, with PORT for its port.
+
+    connections: of each worker at most. What it may open besides, it may keep open. port: a
+    free one when left out.
+    """
+    (directory / "tmp").mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    room = raise_limit() - connections - 1000
     text = NGINX.format(
         user="user root;" if os.geteuid() == 0 else "",
         directory=directory,
         body=body.replace("PORT", str(port)),
         log_options=log_options,
+        workers=workers,
+        connections=connections,
+        open_files=max(1000, min(100_000, room)),
     )
     (directory / "nginx.conf").write_text(text)
     command = ["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")]
@@ -177,9 +216,10 @@ def nginx(name: str, directory: Path, body: str, *, log_options: str = "") -> Gr
 
 def s3shield(directory: Path, ini: str) -> Group:
     """Start s3shield. ini: its configuration, with PORT and DIRECTORY to be filled in."""
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     path = directory / "bench.ini"
+    path.touch(mode=0o600)
     path.write_text(ini.replace("PORT", str(port)).replace("DIRECTORY", str(directory)))
     options = ["-n", f"--pidfile={directory}/twistd.pid", "s3shield", "-c", str(path)]
     environment = environment_for()

@@ -103,7 +103,7 @@ class PackagingTests(SynchronousTestCase):
             "README.rst",
             "CONTRIBUTING.rst",
             ".ci/run",
-            "bench/hits.py",
+            "bench/table.py",
             "demo/__main__.py",
             "docs/conf.py",
             "etc/s3shield.ini",

@@ -1,0 +1,1 @@
+"""The benchmark's own tests: what it measures and says, not how fast anything is."""
