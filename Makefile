@@ -1,6 +1,7 @@
 # make demo    watch a private bucket being served     (KEEP=1 leaves it running)
 # make test    run the tests, with the first Python found; make test-3.12: with that one
 # make bench   the table of measurements, against nginx
+# make flame   where the time of a hit goes: a table and a flame graph, hit.svg
 # make check   what CI runs: tests on each Python, lint, types, package, docs
 #
 # Nothing is installed outside this directory: `.venv` has the product as a user gets it,
@@ -14,7 +15,7 @@ PIP = bin/python -m pip --disable-pip-version-check --quiet
 DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
     $$python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo demo-stop bench test test-all lint types docs package check clean
+.PHONY: demo demo-stop bench flame test test-all lint types docs package check clean
 .SECONDARY:
 
 demo: .venv/demo-installed
@@ -24,6 +25,11 @@ demo: .venv/demo-installed
 # options: docs/benchmarks.rst.
 bench: .venv-bench/bench-installed
 	@.venv-bench/bin/python bench/table.py $(BENCH)
+
+# Where a hit's time goes; needs perf besides, and Python 3.13. FLAME="--objects o64k": the
+# program's options.
+flame: .venv-flame/bench-installed
+	@.venv-flame/bin/python bench/flame.py $(FLAME)
 
 demo-stop:
 	@.venv/bin/python -m demo --stop
@@ -74,11 +80,12 @@ EDITABLE = --config-settings editable_mode=compat -e
 BUILDER = 'setuptools>=70,<81'
 
 # What runs is the checkout; this is for what it needs.
-.venv-bench/bench-installed: setup.cfg pyproject.toml
-	@test -x .venv-bench/bin/python || { \
-	    python=$$($(FIND_PYTHON)) && $$python -m venv .venv-bench; }
-	@echo "Installing what s3shield needs in .venv-bench"
-	@.venv-bench/$(PIP) install $(EDITABLE) .
+.venv-bench/bench-installed: WITH =
+.venv-flame/bench-installed: WITH = 3.13
+.venv-bench/bench-installed .venv-flame/bench-installed: setup.cfg pyproject.toml
+	@test -x $(@D)/bin/python || { python=$$($(FIND_PYTHON) $(WITH)) && $$python -m venv $(@D); }
+	@echo "Installing what s3shield needs in $(@D)"
+	@$(@D)/$(PIP) install $(EDITABLE) .
 	@touch $@
 
 .venv-%/test-installed: setup.cfg pyproject.toml
