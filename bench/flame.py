@@ -1,6 +1,6 @@
-"""Where the time of a hit goes: a table by layer and by Python function, and a flame graph.
+"""Where the time of a request goes: a table by layer and by Python function, and a flame graph.
 
-One worker of s3shield serves hits to wrk while `perf` samples it, kernel and all. Python names
+One worker of s3shield serves wrk while `perf` samples it, kernel and all. Python names
 its functions to perf (PYTHON_PERF_JIT_SUPPORT), which takes Python 3.13 or newer, and costs
 time: a run without it tells how much. Needs perf, nginx and wrk; Linux only.
 """
@@ -21,12 +21,12 @@ from typing import Final
 if __package__ in (None, ""):  # run as a file, not as a module
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.objects import Doubt
+from bench.objects import KINDS, Doubt
 from bench.rig import ROOT, need, stop_all
-from bench.rows_hits import zipf
+from bench.rows_hits import ranges, tag_of, zipf
 from bench.sides import Field, Options
 from bench.stacks import Stack, by_function, by_layer, draw, fold, read
-from bench.wrk import Run
+from bench.wrk import Run, load
 
 STATE: Final = ROOT / ".bench" / f"flame-{os.getpid()}"
 STACK_BYTES: Final = 16384
@@ -41,8 +41,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/flame.py", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="of sampling (%(default)s)")
     parser.add_argument("--frequency", type=int, default=1999, help="samples/s (%(default)s)")
+    parser.add_argument("--work", choices=("hit", "miss", "not-modified", "range"), default="hit")
     parser.add_argument("--objects", choices=("obj", "o64k", "o1m", "o16m"), default="obj")
-    parser.add_argument("--tls", action="store_true", help="hits over TLS")
+    parser.add_argument("--tls", action="store_true", help="hits and 304s over TLS")
     parser.add_argument("--functions", type=int, default=25, help="lines shown (%(default)s)")
     parser.add_argument("--svg", type=Path, default=Path("hit.svg"), help="(%(default)s)")
     parser.add_argument("--folded", type=Path, help="the stacks as text, for other programs")
@@ -52,14 +53,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def serve(name: str, options: argparse.Namespace) -> Field:
     """Start s3shield, filled and warm."""
     field = Field(Options(seconds=options.seconds, state=STATE), name, only="s3shield")
-    field.fill(options.objects)
-    measure(field, options)
+    if options.work == "miss":
+        field.make(options.objects)
+    else:
+        field.fill("large" if options.work == "range" else options.objects)
+    measure(field, options, 0)
     return field
 
 
-def measure(field: Field, options: argparse.Namespace) -> Run:
-    """Run wrk once."""
-    return zipf(field.side("s3shield"), 1, field=field, name=options.objects, tls=options.tls)
+def measure(field: Field, options: argparse.Namespace, number: int) -> Run:
+    """Run wrk once. number: of the run; the objects of a miss are new in each."""
+    side, kind = field.side("s3shield"), KINDS[options.objects]
+    if options.work == "range":
+        return ranges(side, number, field=field)
+    if options.work == "miss":
+        arguments = [0, f"/cold/{kind.name}/run{number}/", f"1-{kind.count}"]
+        return load(side, "cold.lua", arguments, field.options, expected={(200, kind.bytes)})
+    tag = tag_of([side]) if options.work == "not-modified" else None
+    return zipf(side, number, field=field, name=kind.name, tag=tag, tls=options.tls)
 
 
 def sampled(field: Field, options: argparse.Namespace, data: Path) -> Run:
@@ -72,7 +83,7 @@ def sampled(field: Field, options: argparse.Namespace, data: Path) -> Run:
     perf = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         time.sleep(0.5)
-        run = measure(field, options)
+        run = measure(field, options, 1)
         perf.send_signal(signal.SIGINT)
         _, said = perf.communicate(timeout=60)
     finally:
@@ -114,17 +125,17 @@ def report(stacks: list[Stack], run: Run, plain: Run, options: argparse.Namespac
     named = sum(own for own, _ in functions.values())
     if total < LEAST or not named:
         raise Doubt(f"{total} samples, {named} of them in Python functions: too few to tell")
-    print(f"{total:,} samples while {run.requests:,} hits were served")
-    print(f"CPU for each hit: {plain.cpu_us:.2f} us; with functions named to perf {each:.2f} us,")
+    print(f"{total:,} samples while {run.requests:,} requests were served")
+    print(f"CPU for each: {plain.cpu_us:.2f} us; with functions named to perf {each:.2f} us,")
     print("which is what the lines below share out.\n")
-    print(f"{'us a hit':>9}{'share':>8}  layer")
+    print(f"{'us each':>9}{'share':>8}  layer")
     for layer, count in by_layer(folded).most_common():
         print(f"{count / total * each:9.2f}{count / total:8.1%}  {layer}")
     print(f"\n{'own us':>9}{'with all':>9}  Python function")
     order = sorted(functions.items(), key=lambda item: -item[1][0])
     for name, (own, whole) in order[: options.functions]:
         print(f"{own / total * each:9.2f}{whole / total * each:9.2f}  {name}")
-    what = f"{'TLS ' * options.tls}hits on {options.objects}: {each:.2f} us of processor each"
+    what = f"{'TLS ' * options.tls}{options.work}, {options.objects}: {each:.2f} us of CPU each"
     options.svg.write_text(draw(folded, f"s3shield, {what}", each))
     print(f"\nflame graph: {options.svg}")
     if options.folded:
@@ -147,7 +158,7 @@ def main(arguments: list[str]) -> int:
     pids: list[int] = []
     try:
         field = serve("plain", options)
-        plain = measure(field, options)
+        plain = measure(field, options, 1)
         field.stop()
         os.environ["PYTHON_PERF_JIT_SUPPORT"] = "1"
         field = serve("named", options)

@@ -100,10 +100,11 @@ class Options:
 
 @attrs.define
 class Side:
-    """One server. tls_port: None: it has no TLS."""
+    """One server. tls_port: None: it has no TLS. log_delay: seconds a line may take at most."""
 
     group: Group
     tls_port: int | None
+    log_delay: float = 0.3
 
     @property
     def name(self) -> str:
@@ -118,6 +119,10 @@ class Side:
     def forget_log(self) -> None:
         """Begin the access log anew: what is in it from now on is of the next run."""
         log = self.group.directory / "access.log"
+        before = -1
+        while log.exists() and (size := log.stat().st_size) != before:
+            before = size
+            time.sleep(self.log_delay)
         if log.exists():
             os.truncate(log, 0)
 
@@ -216,7 +221,8 @@ class Field:
         ).replace("TLS", str(tls), 1)
         log = " buffer=64k flush=1s" if self.options.log == "buffered" else ""
         many = {"workers": self.workers, "connections": self.connections}
-        return Side(nginx("nginx", where, body, log_options=log, **many), tls)
+        delay = 1.5 if log else 0.3
+        return Side(nginx("nginx", where, body, log_options=log, **many), tls, delay)
 
     def start_s3shield(self) -> Side:
         """Start the product."""

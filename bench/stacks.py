@@ -1,7 +1,8 @@
 """What `perf script` prints, read, sorted into layers, and drawn.
 
 A stack is a tuple of frames, the outermost first. What the interpreter does on behalf of a
-Python function is that function's: of libpython only what is innermost is kept.
+Python function is that function's: of libpython only what is innermost is kept, and what takes
+and gives up its lock.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ _KERNEL_WORK: Final = (
     ("kernel: TCP receive", ("tcp_recvmsg", "sock_read_iter", "sock_recvmsg", "__sys_recvfrom")),
     ("kernel: epoll", ("do_epoll_wait", "do_epoll_ctl", "ep_poll", "__x64_sys_epoll_wait")),
     ("kernel: files", ("vfs_write", "vfs_read", "vfs_writev", "filemap_fault", "do_sys_openat2")),
+    ("kernel: threads", ("do_futex", "__x64_sys_futex")),
     ("kernel: memory", ("exc_page_fault", "asm_exc_page_fault", "do_mmap", "__vm_munmap")),
 )
+_GIL: Final = frozenset(("take_gil", "drop_gil", "drop_gil_impl"))
 
 
 @attrs.frozen
@@ -66,7 +69,7 @@ def _tidy(frames: list[Frame]) -> Stack:
     for index, frame in enumerate(frames):
         inner = frames[index + 1 :]
         within = frame.layer == "interpreter" and any(one.layer != "C" for one in inner)
-        if not within and frame.name != "[unknown]":
+        if frame.name in _GIL or (not within and frame.name != "[unknown]"):
             found.append(frame)
     return tuple(found)
 
@@ -92,8 +95,11 @@ def fold(stacks: Iterable[Stack]) -> collections.Counter[Stack]:
 def layer_of(stack: Stack) -> str:
     """Return the layer in which the processor was.
 
-    The kernel by what it did; the interpreter and the C library for whoever called them.
+    The kernel by what it did; the interpreter and the C library for whoever called them; what
+    the interpreter's lock costs, which other threads want too, in the kernel and outside.
     """
+    if any(frame.name in _GIL for frame in stack):
+        return "interpreter lock"
     if stack[-1].layer == "kernel":
         names = {frame.name for frame in stack if frame.layer == "kernel"}
         for layer, marks in _KERNEL_WORK:
@@ -177,7 +183,7 @@ def _depth(node: _Node) -> int:
 def draw(folded: collections.Counter[Stack], title: str, each_us: float) -> str:
     """Return the flame graph as SVG: width is time, callers are below, colours are layers.
 
-    each_us: what all samples together stand for, in microseconds for each hit. Names and
+    each_us: what all samples together stand for, in microseconds for each request. Names and
     figures are shown in full when the pointer rests on a box.
     """
     root = _tree(folded)
@@ -191,7 +197,7 @@ def draw(folded: collections.Counter[Stack], title: str, each_us: float) -> str:
             return
         share = node.count / root.count
         top = height - (level + 1) * LINE
-        said = f"{node.frame.name}: {share * each_us:.2f} us a hit, {share:.1%}"
+        said = f"{node.frame.name}: {share * each_us:.2f} us each, {share:.1%}"
         letters = int((width - 4) / LETTER)
         name = node.frame.name
         shown = name if len(name) <= letters else name[: letters - 1] + "…" if letters > 3 else ""

@@ -5,8 +5,7 @@ Its access log is a program of its own, varnishncsa, whose time counts as Varnis
 
 from __future__ import annotations
 
-import os
-import subprocess
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -35,10 +34,9 @@ def varnish(directory: Path, origin: int, workers: int) -> Group:
     vcl.write_text(VCL.format(origin=origin))
     port = free_port()
     name = directory / "work"
-    command = ["varnishd", "-F", "-n", str(name), "-f", str(vcl), "-a", f"127.0.0.1:{port}"]
-    command += ["-s", f"file,{directory / 'cache'},8g", "-p", f"thread_pools={workers}"]
-    group = start("varnish", command, port, directory)
-    log = ["varnishncsa", "-n", str(name), "-w", str(directory / "access.log")]
-    # In varnishd's process group: its time is counted, and it ends with it.
-    subprocess.Popen(log, preexec_fn=lambda: os.setpgid(0, group.process.pid))  # noqa: PLW1509
-    return group
+    log = ["varnishncsa", "-t", "30", "-n", str(name), "-w", str(directory / "access.log")]
+    server = ["varnishd", "-F", "-n", str(name), "-f", str(vcl), "-a", f"127.0.0.1:{port}"]
+    server += ["-s", f"file,{directory / 'cache'},8g", "-p", f"thread_pools={workers}"]
+    # One process group: the log's time is counted, and it ends with the server.
+    both = f"{shlex.join(log)} & exec {shlex.join(server)}"
+    return start("varnish", ["sh", "-c", both], port, directory)

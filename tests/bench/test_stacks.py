@@ -35,6 +35,12 @@ python  5058    500250\x20
 \t              85 py::Site.__call__:/x/s3shield/exchange/site.py (/tmp/jitted-5058-4439.so)
 
 python  5058    500250\x20
+\tffffffff81000310 do_futex ([kernel.kallsyms])
+\t           f1111 pthread_cond_timedwait (/usr/lib/libc.so.6)
+\t           8e60b take_gil (/x/libpython3.13.so.1.0)
+\t              85 py::Site.__call__:/x/s3shield/exchange/site.py (/tmp/jitted-5058-4439.so)
+
+python  5058    500250\x20
 \tffffffff8100030f native_write_msr ([kernel.kallsyms])
 """
 
@@ -56,7 +62,13 @@ class StackTests(SynchronousTestCase):
         """The kernel's time goes by what it did, the C library's to whoever called it."""
         folded = fold(read(SAMPLES.splitlines()))
         self.assertEqual(
-            {"kernel: TCP send": 1, "Python": 1, "llhttp": 1, "kernel: other": 1},
+            {
+                "kernel: TCP send": 1,
+                "Python": 1,
+                "llhttp": 1,
+                "interpreter lock": 1,
+                "kernel: other": 1,
+            },
             dict(by_layer(folded)),
         )
 
@@ -64,7 +76,7 @@ class StackTests(SynchronousTestCase):
         """A function's own samples leave out those of layers below it and functions it calls."""
         found = by_function(fold(read(SAMPLES.splitlines())))
         self.assertEqual(
-            {"Site.__call__ (site)": (1, 3), "Response.reply (response)": (0, 1)}, found
+            {"Site.__call__ (site)": (1, 4), "Response.reply (response)": (0, 1)}, found
         )
 
     def test_graph(self) -> None:
@@ -72,8 +84,8 @@ class StackTests(SynchronousTestCase):
         stacks = [*read(SAMPLES.splitlines()), (Frame("<lambda> & co (x)", "Python"),)]
         root = ET.fromstring(draw(fold(stacks), "a <title>", 10.0))
         titles = [title.text or "" for title in root.iter("{http://www.w3.org/2000/svg}title")]
-        self.assertIn("all: 10.00 us a hit, 100.0%", titles)
-        self.assertIn("<lambda> & co (x): 2.00 us a hit, 20.0%", titles)
+        self.assertIn("all: 10.00 us each, 100.0%", titles)
+        self.assertIn("<lambda> & co (x): 1.67 us each, 16.7%", titles)
         names = {frame.name for stack in stacks for frame in stack}
         self.assertEqual(
             set(), {name for name in names if not any(title.startswith(name) for title in titles)}
