@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bench.objects import Doubt
+from bench.objects import Doubt, visit
 from bench.rig import raise_limit
 from bench.rows import Bench, Measure, at_most, row
 from bench.wrk import Run
@@ -22,8 +23,9 @@ def idle(name: str, _number: int, *, bench: Bench) -> Run:
     raise_limit()
     # nginx closes idle connections when a sixteenth of the most it may have is left.
     with bench.fresh("idle", only=name, connections=CLIENTS * 6 // 5) as field:
-        kind = field.fill("obj")
+        kind = field.make("obj")
         group = field.side(name).group
+        visit(group, kind, [1], "MISS")
         before = resident(group.memory())
         command = [sys.executable, str(HERE / "idle.py"), str(group.port), str(CLIENTS)]
         command += ["/obj/1", str(kind.bytes)]
@@ -36,7 +38,7 @@ def idle(name: str, _number: int, *, bench: Bench) -> Run:
         )
         assert clients.stdout is not None
         opened = clients.stdout.readline()
-        memory = group.memory()
+        memory, shared_once = group.memory(), proportional(group.pids())
         _, error = clients.communicate("\n", timeout=60)
         if clients.returncode != 0 or not opened:
             raise Doubt(f"{name}: {error.strip()[-500:]}")
@@ -47,8 +49,19 @@ def idle(name: str, _number: int, *, bench: Bench) -> Run:
                 "before_mib": before,
                 "largest_process_mib": max(each.get("VmRSS", 0) for each in memory.values()) / 1024,
                 "anonymous_mib": sum(each.get("RssAnon", 0) for each in memory.values()) / 1024,
+                "shared_once_mib": shared_once,
             },
         )
+
+
+def proportional(pids: list[int]) -> float:
+    """Return the same with each shared page counted once, in MiB (the kernel's Pss)."""
+    found = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            found += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return found / 1024
 
 
 def resident(memory: dict[int, dict[str, int]]) -> float:
