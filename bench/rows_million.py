@@ -28,6 +28,7 @@ CONNECTIONS = 64
 PREFIX = "/cold/obj/m/"
 MOST_SECONDS = 7200
 LOOKED_AT = 2000
+MOST_PASSES = 10
 
 
 def path_of(number: int) -> tuple[str, int]:
@@ -88,10 +89,10 @@ def million(bench: Bench) -> Field:
             field.make("obj")
             if not filled.exists():
                 fill(bench, field)
-                filled.touch()
             numbers = random.Random(1).choices(range(1, options.entries + 1), k=LOOKED_AT)
             for side in field.sides:
                 compare(side, numbers)
+            filled.touch()
         except BaseException:
             field.stop()
             raise
@@ -100,16 +101,25 @@ def million(bench: Bench) -> Field:
 
 
 def fill(bench: Bench, field: Field) -> None:
-    """Let both sides store all entries. Raises Doubt."""
+    """Let both sides store all entries. Raises Doubt.
+
+    A cache may leave out what comes faster than it can store: it is asked for all again then,
+    until the origin is not asked any more. How often is said, for it is a finding.
+    """
     entries = field.options.entries
     for side in field.sides:
         bench.say(f"    filling {side.name} with {entries:,} objects")
-        asked = field.asked()
-        took = walk(side, field)
-        asked = field.asked() - asked
-        bench.say(f"    {took:.0f} s, {entries / took:,.0f} stored a second")
-        if asked < entries:
-            raise Doubt(f"{side.name} asked the origin for {asked} of {entries}")
+        for passed in range(MOST_PASSES):
+            asked = field.asked()
+            took = walk(side, field)
+            asked = field.asked() - asked
+            if passed == 0 and asked < entries:
+                raise Doubt(f"{side.name} asked the origin for {asked} of {entries}")
+            if not asked:
+                break
+            bench.say(f"    {asked:,} misses in {took:.0f} s, {asked / took:,.0f} a second")
+        else:
+            raise Doubt(f"{side.name} has not stored all after {MOST_PASSES} times")
 
 
 def restart(field: Field, name: str) -> Side:
