@@ -24,6 +24,14 @@ def body_of(number: int, size: int = SIZE) -> bytes:
     return b"".join(b"%7d:%7d\n" % (number, at) for at in range(size // 16))
 
 
+def bytes_in(file: Path) -> bytes | None:
+    """Its bytes; None if it was deleted since it was listed."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 class Room(Workers):
     """A daemon with two workers, whose limits can be changed while it runs."""
 
@@ -57,6 +65,10 @@ class Room(Workers):
     def files(self) -> list[Path]:
         """The body files."""
         return [file for file in Path(self.cache_path, "blobs").rglob("*") if file.is_file()]
+
+    def holding(self, body: bytes) -> list[Path]:
+        """The body files with just these bytes: there while nothing renames or deletes them."""
+        return [file for file in self.files() if bytes_in(file) == body]
 
 
 class FullDiskTests(Room):
@@ -170,17 +182,16 @@ class DeletedTests(Room):
     async def test_body_file(self) -> None:
         """A body file deleted or cut short: never wrong bytes, and it is fetched again."""
         await self.shield()
-        body = body_of(1)
         for number, size in enumerate((None, SIZE // 2, 0)):
-            target = f"/{number}"
+            target, body = f"/{number}", body_of(number)
             self.origin.answers[target] = answer(body=body, headers=STORED)
             await self.until_hit(target, body)
-            await until(lambda most=number + 1: len(self.files()) == most, "the body's file")
-            for file in self.files():
-                if size is None:
-                    file.unlink()
-                else:
-                    os.truncate(file, size)
+            await until(lambda body=body: self.holding(body), "the body's file")
+            [file] = self.holding(body)
+            if size is None:
+                file.unlink()
+            else:
+                os.truncate(file, size)
             # One in each worker may have begun with it.
             for _ in range(30):
                 got = await self.get(target)
@@ -190,7 +201,7 @@ class DeletedTests(Room):
                 await sleep(0.5 if got.whole else 0)  # deleted files are closed after 5 s
             self.assertEqual(("MISS", True), (got.cache, got.whole), number)
             await self.until_hit(target, body)
-            await until(lambda most=number + 1: len(self.files()) == most, "the body's file")
+            await until(lambda body=body: self.holding(body), "the body's file")
 
 
 class CrashTests(Room):
@@ -204,11 +215,10 @@ class CrashTests(Room):
         await until(lambda: len(self.files()) == 3, "the files")
         os.killpg(self.daemon.process.pid, signal.SIGKILL)
         self.daemon.all_gone()
-        for file in self.files():
-            if file.read_bytes() == bodies[1]:
-                with file.open("r+b") as out:
-                    out.seek(SIZE - 1000)
-                    out.write(bytes(500))
+        [file] = self.holding(bodies[1])
+        with file.open("r+b") as out:
+            out.seek(SIZE - 1000)
+            out.write(bytes(500))
         index = Index(Path(self.cache_path) / "index", 1 << 30)
         index.set_meta({b"boot": b"another one"})
         index.close()
