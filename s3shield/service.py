@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
@@ -28,7 +30,8 @@ from s3shield.exchange import (
     Surroundings,
     Zone,
 )
-from s3shield.ops import AccessLog, admin_site
+from s3shield.ops import AccessLog, KeyWatch, admin_site
+from s3shield.signing import Credentials, Signer
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
     ChannelFactory,
@@ -54,7 +57,8 @@ class Serving:
 
     reactor: the running one. shared: whether other processes have the same caches.
     access_log: where requests are noted. Raises ServiceError, with nothing left open.
-    clock: wall time, seconds since the epoch; monotonic: for durations.
+    clock: wall time, seconds since the epoch; monotonic: for durations. keys: the scoped
+    keys in use, and until when.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Serving:
         self._factories: list[ChannelFactory] = []
         self._evictors: list[Evictor] = []
         self._zones: dict[str, Zone] = {}
+        self._signers: dict[str, list[Signer]] = {}
         self._threads = ThreadPool(0, _DISK_THREADS, "s3shield-disk")
         self._threads.start()
         try:
@@ -100,6 +105,14 @@ class Serving:
             self._close()
             raise
         self._around = around
+        # It tells nothing: the parent does, once for all processes.
+        self.keys = KeyWatch(
+            config.buckets.values(),
+            reactor=reactor,
+            in_thread=partial(deferToThreadPool, reactor, self._threads),
+            clock=clock,
+            renew=self._renew,
+        )
 
     def start(self, sockets: Sequence[tuple[Listen, Any]]) -> Deferred[None]:
         """Serve on bound and listening sockets; fires when all of them are served."""
@@ -125,6 +138,7 @@ class Serving:
             starting.append(listen_socket(self._reactor, sock, factory, tls))
         for evictor in self._evictors:
             evictor.start()
+        self.keys.start()
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
 
     def stop(self, timeout: float) -> Deferred[None]:
@@ -139,6 +153,7 @@ class Serving:
         )
 
     async def _stop(self, seconds: float) -> None:
+        self.keys.stop()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         draining = gatherResults([factory.drain() for factory in self._factories])
@@ -164,6 +179,10 @@ class Serving:
             if zone.claiming is not None:
                 zone.claiming.close()
             zone.store.close()
+
+    def _renew(self, bucket: str, credentials: Credentials) -> None:
+        for signer in self._signers.get(bucket, ()):
+            signer.renew(credentials)
 
     # Parts
 
@@ -233,9 +252,9 @@ class Serving:
         if location.bucket is not None:
             bucket = self._config.buckets[location.bucket]
             endpoint = bucket.endpoint
-            requests = BucketRequests(
-                bucket.signer(), location.policy.via, location.policy, self._clock
-            )
+            signer = bucket.signer()
+            self._signers.setdefault(bucket.name, []).append(signer)
+            requests = BucketRequests(signer, location.policy.via, location.policy, self._clock)
         else:
             assert location.origin is not None
             endpoint = location.origin

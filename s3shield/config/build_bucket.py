@@ -11,6 +11,7 @@ from s3shield.signing import (
     Addressing,
     Credentials,
     Endpoint,
+    KeyRing,
     Scope,
     Signer,
     SignMode,
@@ -83,8 +84,7 @@ class _Bucket:
         if self.found["aws_s3_bucket"] is None:
             raise _Unusable("it is missing: the bucket's name", option="aws_s3_bucket")
         credentials = None if mode is SignMode.OFF else self.credentials(mode)
-        scope = None if credentials is None else credentials.scope
-        region = self.region(scope)
+        region = self.region(None if credentials is None else credentials.ring)
         endpoint = self.endpoint(region)
         if mode in (SignMode.V4, SignMode.V4_QUERY) and region is None:
             raise _Unusable("it is missing: version 4 signs for a region", option="aws_region")
@@ -94,6 +94,7 @@ class _Bucket:
         except ValueError as why:
             raise _Unusable(str(why), self.found["aws_sign"], "aws_sign") from None
         where = self.found["aws_s3_bucket"]
+        from_file = credentials is not None and credentials.keys is not None
         return BucketConfig(
             name=name,
             endpoint=endpoint,
@@ -103,19 +104,24 @@ class _Bucket:
             lifetime=lifetime,
             addressing=cast("Addressing", self.get("aws_addressing")),
             connection=connection,
+            key_file=self.key_file if from_file else None,
             where=self.sources.where(where or about),
         )
 
-    def region(self, scope: Scope | None) -> str | None:
+    @property
+    def key_file(self) -> str:
+        return self.sources.path(self.get("aws_signing_key_file"))
+
+    def region(self, ring: KeyRing | None) -> str | None:
         region: str | None = self.get("aws_region")
-        if scope is None:
+        if ring is None:
             return region
-        if region is not None and region != scope.region:
+        if region is not None and region != ring.region:
             raise _Unusable(
-                f"the region is {region!r}, but the key scope is for {scope.region!r}",
+                f"the region is {region!r}, but the key scope is for {ring.region!r}",
                 self.found["aws_region"],
             )
-        return scope.region
+        return ring.region
 
     def endpoint(self, region: str | None) -> Endpoint:
         bucket: str = self.get("aws_s3_bucket")
@@ -149,6 +155,7 @@ class _Bucket:
         scope: Scope | None = self.get("aws_key_scope")
         token: str | None = self.get("aws_session_token")
         source = self.found["aws_signing_key_file"]
+        ring: KeyRing | None = None
         kinds = [
             name
             for name, there in (
@@ -173,7 +180,7 @@ class _Bucket:
         if source is not None:
             if scope is not None:
                 raise _Unusable("the scope stands in the key file", self.found["aws_key_scope"])
-            key, scope = self.from_file(source)
+            ring = self.from_file(source)
         elif key is not None and scope is None:
             raise _Unusable(
                 "it is missing: the scope of aws_signing_key, its second line",
@@ -194,26 +201,20 @@ class _Bucket:
         if access_key is None:
             raise _Unusable("it is missing: the id of the access key", option="aws_access_key")
         try:
-            return Credentials(access_key, secret, key, scope, token)
+            return Credentials(access_key, secret, key, scope, token, ring)
         except ValueError as why:
             raise _Unusable(str(why), self.found[kinds[0]]) from None
 
-    def from_file(self, source: Value) -> tuple[bytes, Scope]:
-        path = self.sources.path(self.get("aws_signing_key_file"))
+    def from_file(self, source: Value) -> KeyRing:
+        path = self.key_file
         try:
-            keys = parse_key_file(self.sources.read(path))
+            ring = KeyRing.pick(parse_key_file(self.sources.read(path)), self.get("aws_region"))
         except BadValueError as why:
             raise _Unusable(str(why), source) from None
         except ValueError as why:
             raise _Unusable(f"{path}: {why}", source) from None
         self.sources.warn_if_open(path)
-        if len(keys) > 1:
-            raise _Unusable(
-                f"{path}: there are {len(keys)} keys in it; several are known, "
-                "but this version takes a file with one",
-                source,
-            )
-        return keys[0]
+        return ring
 
     def from_environment(self, *, version2: bool) -> Credentials:
         at = self.found["aws_credentials"]

@@ -127,6 +127,7 @@ def _bucket(bucket: BucketConfig, show: Callable[[str], str]) -> Pairs:
         if keys.signing_key is not None:
             yield "aws_signing_key", show(b64encode(keys.signing_key).decode("ascii"))
             yield "aws_key_scope", str(keys.scope)
+        yield "aws_signing_key_file", bucket.key_file
         if keys.session_token is not None:
             yield "aws_session_token", show(keys.session_token)
     yield "aws_presign_lifetime", format_seconds(bucket.lifetime)

@@ -126,7 +126,8 @@ class BucketConfig:
 
     credentials: None just when sign is OFF. region: None when none is needed. lifetime:
     `aws_presign_lifetime`. connection: its own origin_* options; a location's may differ
-    (LocationConfig.connection).
+    (LocationConfig.connection). key_file: path of `aws_signing_key_file`, None without one;
+    the keys that were in it are in the credentials.
     """
 
     name: str
@@ -137,6 +138,7 @@ class BucketConfig:
     lifetime: int = 900
     addressing: Addressing = "auto"
     connection: OriginConfig = attrs.field(factory=OriginConfig)
+    key_file: str | None = None
     where: str = _where()
 
     def signer(self) -> Signer:

@@ -4,6 +4,7 @@ from s3shield.ops.access_log import AccessLog
 from s3shield.ops.admin import Purges, admin_site
 from s3shield.ops.daemon import Daemon
 from s3shield.ops.error_log import LEVELS, ErrorLog
+from s3shield.ops.key_watch import KeyWatch
 from s3shield.ops.log_format import compile_format
 from s3shield.ops.log_variables import LogRecord
 from s3shield.ops.plan import Plan, StartError, make_plan
@@ -13,6 +14,7 @@ __all__ = [
     "AccessLog",
     "Daemon",
     "ErrorLog",
+    "KeyWatch",
     "LogRecord",
     "Plan",
     "Purges",

@@ -13,18 +13,22 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import IProcess, Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.error_log import ErrorLog
+from s3shield.ops.key_watch import KeyWatch
 from s3shield.ops.plan import Plan, StartError
 from s3shield.ops.service_module import first_error, load_service
 from s3shield.ops.workers import WorkerFailed, Workers
@@ -64,6 +68,14 @@ class Daemon(Service):
         self._stop_asked = False
         self._exit_status = 0
         self._reopen_others: Callable[[], object] | None = None
+        # For all processes: what is wrong with a key file is told once.
+        self._keys = KeyWatch(
+            plan.config.buckets.values(),
+            reactor=reactor,
+            in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+            clock=time.time,
+            log=self.log,
+        )
 
     def setServiceParent(self, parent: Any) -> None:
         """Tell twistd's application which log it has and which user it becomes."""
@@ -133,6 +145,7 @@ class Daemon(Service):
         how = f"{count} worker{'s' if count > 1 else ''}" if count else "in this process"
         where = ", ".join(str(listen) for listen in self._plan.listens)
         self.log.info("ready: listening on {where}, {how}", where=where, how=how)
+        self._keys.start()
 
     def _failed(self, failure: Failure) -> None:
         """Say why, once, and end with status 1."""
@@ -202,6 +215,7 @@ class Daemon(Service):
     def stopService(self) -> Deferred[None]:
         """Drain and stop. Fires when no worker is left and the logs are closed."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._keys.stop()
         if self._workers is not None:
             for listening in self._sockets:
                 listening.close()

@@ -4,9 +4,12 @@ A request is signed by a `Signer`, made once for a bucket, a mode and credential
 queries come in decoded and are encoded once; the bytes that are signed are the bytes to send.
 """
 
-from .credentials import Credentials, Scope, derive_signing_key, parse_key_file, parse_signing_key
+from .credentials import Credentials
 from .encoding import PRESIGN_PARAMETERS, Query, encode_key, encode_query, without_presign
 from .endpoint import Addressing, Endpoint
+from .key_file import parse_key_file, parse_signing_key
+from .key_ring import KeyNotice, KeyRing, key_notice
+from .scope import Scope, ScopedKey, derive_signing_key
 from .signed import Explanation, SignedRequest, SignMode
 from .signer import Signer
 from .sigv4 import EMPTY_HASH, UNSIGNED_PAYLOAD
@@ -19,14 +22,18 @@ __all__ = [
     "Credentials",
     "Endpoint",
     "Explanation",
+    "KeyNotice",
+    "KeyRing",
     "Query",
     "Scope",
+    "ScopedKey",
     "SignMode",
     "SignedRequest",
     "Signer",
     "derive_signing_key",
     "encode_key",
     "encode_query",
+    "key_notice",
     "parse_key_file",
     "parse_signing_key",
     "without_presign",

@@ -11,9 +11,11 @@ from s3shield.policy import Fields
 
 from . import sigv2, sigv4
 from .clock import amz_date, http_date
-from .credentials import Credentials, Scope, derive_signing_key
+from .credentials import Credentials
 from .encoding import Query, encode, encode_key, encode_query, query_as_given, without_presign
 from .endpoint import Endpoint
+from .key_ring import KeyRing
+from .scope import Scope, derive_signing_key
 from .signed import Explanation, SignedRequest, SignMode
 
 __all__ = ["Signer"]
@@ -54,7 +56,7 @@ class _Second(NamedTuple):
 
 @attrs.define(eq=False)
 class Signer:
-    """Signs for one bucket in one mode with one set of credentials.
+    """Signs for one bucket in one mode with one set of credentials at a time.
 
     endpoint: Endpoint. mode: SignMode. credentials: needed unless the mode is OFF.
     region: str; with a scoped key it may be left out, and must agree with the scope's.
@@ -74,6 +76,7 @@ class Signer:
     _host: bytes = attrs.field(init=False, repr=False)
     _base: bytes = attrs.field(init=False, repr=False)
     _resource_base: bytes = attrs.field(init=False, repr=False)
+    _ring: KeyRing | None = attrs.field(init=False, repr=False, default=None)
     _scope: Scope | None = attrs.field(init=False, repr=False, default=None)
     _signing_key: bytes = attrs.field(init=False, repr=False, default=b"")
     _second: _Second | None = attrs.field(init=False, repr=False, default=None)
@@ -89,14 +92,23 @@ class Signer:
             raise ValueError(f"signing with {self.mode.value} needs an access key and its secret")
         if self.lifetime < 1:
             raise ValueError(f"the lifetime of a signature is at least one second: {self.lifetime}")
-        self._access_key = self.credentials.access_key.encode("ascii")
-        token = self.credentials.session_token
+        self.renew(self.credentials)
+
+    def renew(self, credentials: Credentials) -> None:
+        """Sign with `credentials` from the next signature on.
+
+        Raises ValueError, and goes on with those it has, when they cannot sign here.
+        """
+        if self.mode not in (SignMode.V2, SignMode.V2_QUERY):
+            self._check_v4(credentials)
+        elif credentials.secret_key is None:
+            raise ValueError("a scoped signing key signs version 4 only; V2 needs the secret")
+        self.credentials = credentials
+        self._access_key = credentials.access_key.encode("ascii")
+        token = credentials.session_token
         self._token = None if token is None else token.encode("ascii")
-        if self.mode in (SignMode.V2, SignMode.V2_QUERY):
-            if self.credentials.secret_key is None:
-                raise ValueError("a scoped signing key signs version 4 only; V2 needs the secret")
-        else:
-            self._check_v4(self.credentials)
+        self._ring = credentials.ring
+        self._scope, self._signing_key, self._second = None, b"", None
 
     def _check_v4(self, credentials: Credentials) -> None:
         if self.mode is SignMode.V4_QUERY and self.lifetime > _LONGEST_V4:
@@ -104,20 +116,19 @@ class Signer:
                 f"a presigned URL is good for {_LONGEST_V4} seconds (7 days) at most, "
                 f"not {self.lifetime}"
             )
-        scope = credentials.scope
-        if scope is None:
+        ring = credentials.ring
+        if ring is None:
             if self.region is None:
                 raise ValueError("signing with version 4 needs the region")
             Scope("20000101", self.region, self.service)  # raises if they cannot be in a scope
             return
         if self.region is None:
-            self.region = scope.region
-        elif self.region != scope.region:
+            self.region = ring.region
+        elif self.region != ring.region:
             raise ValueError(
-                f"the region is {self.region!r}, but the key scope is for {scope.region!r}"
+                f"the region is {self.region!r}, but the key scope is for {ring.region!r}"
             )
-        self.service = scope.service
-        self._scope, self._signing_key = scope, credentials.signing_key or b""
+        self.service = ring.service
 
     def sign(
         self,
@@ -329,7 +340,7 @@ class Signer:
     def _start_second(self, number: int) -> _Second:
         """Compute, and keep, what the signatures of this second share."""
         stamp = amz_date(number)
-        scope = self._scope_for(stamp[:8])
+        scope = self._scope_for(number, stamp[:8])
         fields = self._v4_fields(stamp.encode("ascii"), sigv4.EMPTY_HASH)
         scope_bytes = str(scope).encode("ascii")
         self._second = second = _Second(
@@ -343,14 +354,17 @@ class Signer:
         )
         return second
 
-    def _scope_for(self, date: str) -> Scope:
-        """Return the scope to sign with on `date`; a secret's key is derived once a day."""
-        credentials = self.credentials
-        secret = None if credentials is None else credentials.secret_key
-        scope = self._scope
-        if scope is None or (secret is not None and scope.date != date):
+    def _scope_for(self, number: int, date: str) -> Scope:
+        """Return the scope to sign with; a secret's key is derived once a day."""
+        if self._ring is not None:
+            self._signing_key, scope = self._ring.at(number)
+        elif self._scope is not None and self._scope.date == date:
+            scope = self._scope
+        else:
+            secret = None if self.credentials is None else self.credentials.secret_key
             scope = Scope(date, self.region or "", self.service)
-            self._scope, self._signing_key = scope, derive_signing_key(secret or "", scope)
+            self._signing_key = derive_signing_key(secret or "", scope)
+        self._scope = scope
         return scope
 
 

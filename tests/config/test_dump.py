@@ -88,6 +88,16 @@ class Dump(SynchronousTestCase):
             config = read(text)
             self.assertEqual(again(config), config)
 
+    def test_key_file(self):
+        """A key file is named, not opened up: what is in it may be other keys tomorrow."""
+        files = {"/k": f"{SIGNING_KEY}\n{SCOPE}\n"}
+        bucket = BUCKET.replace(f"aws_secret_key = {SECRET}", "aws_signing_key_file = /k")
+        config = read(f"{bucket}[location:/]\nbucket = media\n", files=files)
+        shown = dump(config)
+        self.assertIn("aws_signing_key_file = /k\n", shown)
+        self.assertNotIn(SCOPE, shown)
+        self.assertEqual(read(shown, files=files), config)
+
     def test_secrets_masked(self):
         """No secret is written, and what is written instead cannot be taken for one."""
         token = "FwoGZXIvYXdzEXAMPLE"

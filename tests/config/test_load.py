@@ -456,8 +456,20 @@ class Buckets(SynchronousTestCase):
         )
         files = {"media.key": f"{SIGNING_KEY}\n{SCOPE}\n"}
         text = "\n".join([*lines, "aws_access_key = A", "aws_signing_key_file = media.key"]) + end
-        keys = read(text, files=files).buckets["media"].credentials
-        self.assertEqual((len(keys.signing_key), str(keys.scope)), (32, SCOPE))
+        bucket = read(text, files=files).buckets["media"]
+        (key,) = bucket.credentials.keys.keys
+        self.assertEqual((len(key.signing_key), str(key.scope)), (32, SCOPE))
+        self.assertEqual((bucket.key_file, bucket.region), ("media.key", "eu-central-1"))
+
+    def test_key_file_with_several(self):
+        """Comments, several days and regions: the bucket takes those of its region."""
+        lines = [line for line in BUCKET.splitlines() if "_secret_key" not in line]
+        text = "\n".join([*lines, "aws_signing_key_file = m.key", "[location:/]", "bucket = media"])
+        other = SCOPE.replace("eu-central-1", "us-east-1")
+        later = SCOPE.replace("0226", "0227")
+        pairs = "".join(f"# {scope}\n{SIGNING_KEY}\n{scope}\n\n" for scope in (later, other, SCOPE))
+        ring = read(text, files={"m.key": pairs}).buckets["media"].credentials.keys
+        self.assertEqual([str(key.scope) for key in ring.keys], [SCOPE, later])
 
     def test_unsigned(self):
         """A public bucket needs no keys."""

@@ -377,13 +377,22 @@ class Keys(SynchronousTestCase):
         for files, wanted in (
             ({}, "cannot read k: No such file"),
             ({"k": "hunter"}, "k: line 1: a key is followed by the line of its scope"),
-            ({"k": f"{SIGNING_KEY}\n{SCOPE}\n" * 2}, "there are 2 keys in it"),
+            (
+                {"k": f"{SIGNING_KEY}\n{SCOPE}\n".replace("eu-central", "us-east")},
+                "k: no key in it is for eu-central-1/s3, only for us-east-1/s3",
+            ),
         ):
             self.check(
                 with_bucket("aws_signing_key_file = k", without=["aws_secret_key"]),
                 wanted,
                 files=files,
             )
+        both = f"{SIGNING_KEY}\n{SCOPE}\n{SIGNING_KEY}\n{SCOPE.replace('eu-central', 'us-east')}\n"
+        self.check(
+            with_bucket("aws_signing_key_file = k", without=["aws_secret_key", "aws_region"]),
+            "there are keys for eu-central-1 and us-east-1 in it: say which with aws_region",
+            files={"k": both},
+        )
 
     def test_sources(self):
         """Credentials from the environment, or from where they cannot come yet."""
