@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,15 +14,24 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from s3shield.config import CacheConfig, Config, Listen, LocationConfig
+from s3shield.config import (
+    BucketConfig,
+    CacheConfig,
+    Config,
+    Listen,
+    LocationConfig,
+    OriginConfig,
+)
 from s3shield.exchange import (
+    Bucket,
+    BucketOrigin,
     BucketRequests,
     CarefulLocation,
     Claiming,
     Invalidation,
     Location,
     Origin,
-    OriginRequests,
+    PlainOrigin,
     PlainRequests,
     PurgeMethod,
     Purger,
@@ -31,7 +41,7 @@ from s3shield.exchange import (
     Zone,
 )
 from s3shield.ops import AccessLog, KeyWatch, admin_site
-from s3shield.signing import Credentials, Signer
+from s3shield.signing import Credentials, Endpoint, Signer
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
     ChannelFactory,
@@ -79,6 +89,7 @@ class Serving:
         self._clock = clock
         self._monotonic = monotonic
         self._pools: dict[tuple[OriginAddress, OriginOptions], OriginPool] = {}
+        self._buckets: dict[str, Bucket] = {}
         self._ports: list[IListeningPort] = []
         self._factories: list[ChannelFactory] = []
         self._evictors: list[Evictor] = []
@@ -161,6 +172,8 @@ class Serving:
         await draining
         if limit.active():
             limit.cancel()
+        for bucket in self._buckets.values():
+            bucket.close()
         for pool in self._pools.values():
             await pool.close()
         for zone in self._zones.values():
@@ -248,18 +261,40 @@ class Serving:
         return made
 
     def _origin(self, location: LocationConfig) -> Origin:
-        requests: OriginRequests
-        if location.bucket is not None:
-            bucket = self._config.buckets[location.bucket]
-            endpoint = bucket.endpoint
-            signer = bucket.signer()
-            self._signers.setdefault(bucket.name, []).append(signer)
-            requests = BucketRequests(signer, location.policy.via, location.policy, self._clock)
-        else:
-            assert location.origin is not None
-            endpoint = location.origin
-            requests = PlainRequests(endpoint.authority, location.policy)
-        connection = location.connection
+        name, policy = location.origin_name, location.policy
+
+        def pool_at(endpoint: Endpoint) -> OriginPool:
+            return self._pool(endpoint, location.connection)
+
+        try:
+            if location.bucket is None:
+                assert location.origin is not None
+                plain = PlainRequests(location.origin.authority, policy)
+                return PlainOrigin(name, plain, pool_at(location.origin))
+            config = self._config.buckets[location.bucket]
+            bucket = self._bucket(config)
+            signer = config.signer()
+            self._signers.setdefault(config.name, []).append(signer)
+            requests = BucketRequests(signer, policy.via, policy, bucket)
+            return BucketOrigin(name, requests, pool_at(config.endpoint), bucket, pool_at)
+        except (OSError, ValueError) as error:
+            raise ServiceError(f"{location.where}: {error}") from None
+
+    def _bucket(self, config: BucketConfig) -> Bucket:
+        bucket = self._buckets.get(config.name)
+        if bucket is None:
+            bucket = self._buckets[config.name] = Bucket(
+                config.name,
+                config.endpoint,
+                clock=self._clock,
+                monotonic=self._monotonic,
+                call_later=self._reactor.callLater,
+                random=random.random,
+            )
+        return bucket
+
+    def _pool(self, endpoint: Endpoint, connection: OriginConfig) -> OriginPool:
+        """Return the connections to `endpoint`; raise OSError or ValueError."""
         options = OriginOptions(
             connect_timeout=connection.origin_connect_timeout,
             read_timeout=connection.origin_read_timeout,
@@ -272,9 +307,5 @@ class Serving:
         address = OriginAddress("https" if secure else "http", endpoint.connect_host, endpoint.port)
         pool = self._pools.get((address, options))
         if pool is None:
-            try:
-                pool = OriginPool(self._reactor, address, options)
-            except (OSError, ValueError) as error:
-                raise ServiceError(f"{location.where}: {error}") from None
-            self._pools[address, options] = pool
-        return Origin(location.origin_name, requests, pool, bucket=location.bucket is not None)
+            pool = self._pools[address, options] = OriginPool(self._reactor, address, options)
+        return pool

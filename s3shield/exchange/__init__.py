@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .bucket import Bucket
 from .careful import CarefulLocation
 from .change import Invalidation
 from .claiming import Claiming
 from .location import Location
-from .origin_request import BucketRequests, Origin, OriginRequests, PlainRequests
+from .origin import BucketOrigin, Origin, PlainOrigin
+from .origin_request import BucketRequests, PlainRequests
 from .purging import PurgeMethod, Purger
 from .rules import Rules
 from .site import Site, Tree
@@ -14,13 +16,15 @@ from .transaction import Surroundings
 from .zone import Zone
 
 __all__ = [
+    "Bucket",
+    "BucketOrigin",
     "BucketRequests",
     "CarefulLocation",
     "Claiming",
     "Invalidation",
     "Location",
     "Origin",
-    "OriginRequests",
+    "PlainOrigin",
     "PlainRequests",
     "PurgeMethod",
     "Purger",

@@ -1,64 +1,172 @@
-"""Between a flight and the origin: S3's errors are understood, and stop here.
+"""Between whoever asks and the origin: S3's errors are understood, and stop here.
 
-A bucket's error document is read, its `<Code>` looked up and logged with what to do;
-then the flight gets either a failure (the bucket did not answer the question: wrong
-key, wrong region, overload) or a short answer of ours with the same status (the bucket
-did answer: no such key, not allowed). S3's own document goes no further unless
+Theory of operation. A bucket's error document is held back until it is whole, its `<Code>`
+looked up and told in the log with what to do. What can be mended is, and the request goes
+once more: with S3's time (RequestTimeTooSkewed), for the region or at the endpoint that S3
+names, with renewed credentials (ExpiredToken), each once; after a pause where S3 is
+overloaded. Nothing of the answer has gone on by then, so nobody notices.
+
+Only what may be sent twice without harm is: GET, HEAD, and idempotent methods without a
+body (RFC 9110 section 9.2.2).
+
+In the end the receiver gets either a failure (the bucket did not answer the question:
+wrong key, wrong region, overload) or a short answer of ours with the same status (the
+bucket did answer: no such key, not allowed). S3's own document goes no further unless
 `error_pass` is on. Plain origins pass through untouched.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
-from twisted.logger import Logger
+from twisted.logger import LogLevel
 
 from s3shield.policy import (
+    CachePolicy,
     FailureKind,
+    Fields,
     OriginFailure,
+    Request,
     ResponseHead,
     credential_failure,
 )
-from s3shield.wire import Receiver
 
+from .clock_offset import skewed
+from .origin_request import ONCE, body_of
+from .patience import is_passing, pause
 from .refusal import refusal_head
-from .s3_errors import MAX_ERROR_BODY, advice, error_code
+from .s3_errors import MAX_ERROR_BODY, error_code
 
-__all__ = ["BucketAnswer"]
+if TYPE_CHECKING:
+    from s3shield.routing import Route
+    from s3shield.signing import Explanation
+    from s3shield.wire import Receiver
 
-_CONFIGURATION: Final = frozenset({"NoSuchBucket", "AllAccessDisabled", "InvalidBucketName"})
+    from .origin import BucketOrigin, Call
+    from .transaction import Timer
+
+__all__ = ["BucketCall"]
+
+_CONFIGURATION: Final = frozenset(
+    {"AccountProblem", "AllAccessDisabled", "InvalidBucketName", "InvalidPayer", "NoSuchBucket"}
+    | {"UserSuspended"}
+)
 _CLIENTS: Final = frozenset({"KeyTooLongError", "InvalidURI"})
 """Codes that tell a client's mistake, with the status 400 like many of ours."""
+_ELSEWHERE: Final = frozenset(
+    {"AuthorizationHeaderMalformed", "AuthorizationQueryParametersError", "IncorrectEndpoint"}
+    | {"PermanentRedirect", "TemporaryRedirect"}
+)
+_EXPIRED: Final = frozenset({"ExpiredToken", "TokenRefreshRequired"})
+_SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+_UNREACHED: Final = frozenset({FailureKind.CONNECT, FailureKind.TIMEOUT})
 _KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
 
 
-class BucketAnswer:
-    """A `wire.Receiver` before the flight's own.
+class BucketCall:
+    """A `Call`, and a `wire.Receiver` before the asker's own. See the module's text.
 
-    origin, key: str, for the log. missing_403: int or None, the status that stands for
-    an AccessDenied. error_pass: whether the document itself may reach the client.
+    interim: never called: a bucket's interim responses are no client's affair.
     """
 
-    __slots__ = ("_body", "_error", "_error_pass", "_key", "_missing_403", "_origin", "_to")
-
-    log = Logger()
+    __slots__ = (
+        "_at",
+        "_body",
+        "_call",
+        "_error",
+        "_extra",
+        "_method",
+        "_offset",
+        "_origin",
+        "_over",
+        "_paused",
+        "_policy",
+        "_request",
+        "_route",
+        "_signer",
+        "_started",
+        "_timer",
+        "_to",
+        "_tried",
+        "_tries",
+        "interim",
+    )
 
     def __init__(
         self,
+        origin: BucketOrigin,
+        method: bytes,
+        request: Request,
+        route: Route,
+        extra: Fields,
         to: Receiver,
-        *,
-        origin: str,
-        key: str,
-        missing_403: int | None,
-        error_pass: bool,
+        policy: CachePolicy,
     ) -> None:
-        self._to = to
         self._origin = origin
-        self._key = key
-        self._missing_403 = missing_403
-        self._error_pass = error_pass
+        self._method = method
+        self._request = request
+        self._route = route
+        self._extra = extra
+        self._to = to
+        self._policy = policy
+        self._started = origin.bucket.monotonic()
+        self._at = self._offset = 0.0  # epoch seconds that it was signed for
+        self._signer = origin.requests.signer
+        self._call: Call | None = None
+        self._timer: Timer | None = None
         self._error: ResponseHead | None = None
         self._body = b""
+        self._tried: set[str] = set()
+        self._tries = 0
+        self._paused = self._over = False
+        self.interim: Callable[[ResponseHead], None] | None = None
+
+    def send(self) -> None:
+        """Sign and send, the first time or again."""
+        origin, method, request = self._origin, self._method, self._request
+        origin.bucket.waiting.discard(self)
+        self._timer = None
+        self._error, self._body = None, b""
+        self._at, self._offset = origin.bucket.now(), origin.bucket.offset
+        self._signer = signer = origin.requests.signer_now()
+        head = origin.requests.head(signer, self._at, method, request, self._route, self._extra)
+        self._call = origin.pool_for(signer).fetch(
+            method, head + body_of(method, request), self, idempotent=method not in ONCE
+        )
+        if self._paused:
+            self._call.pause()
+
+    # Call
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self._paused = True
+        if self._call is not None:
+            self._call.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._paused = False
+        if self._call is not None:
+            self._call.resume()
+
+    def cancel(self) -> None:
+        """Hear nothing more. Does nothing when it is over."""
+        self._over = True
+        self._origin.bucket.waiting.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._call is not None:
+            self._call.cancel()
+
+    def give_up(self) -> None:
+        """Wait no longer: the service ends. For the bucket."""
+        self.cancel()
+        self._to.origin_failed(OriginFailure(FailureKind.CONNECT, "the service is ending"))
+
+    # wire.Receiver
 
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Hold an error back until its document is read; pass on the rest."""
@@ -76,16 +184,114 @@ class BucketAnswer:
 
     def origin_failed(self, failure: OriginFailure) -> None:
         """Pass the failure on: a cut error document is a failure too."""
+        bucket = self._origin.bucket
+        unreached = failure.before_head and failure.kind in _UNREACHED
+        if unreached and bucket.forget_place(self._signer.endpoint) and self._once("lost"):
+            return
         self._to.origin_failed(failure)
 
     def origin_end(self) -> None:
-        """The answer is whole: say what it means."""
-        head = self._error
-        if head is None:
+        """The answer is whole: say what it means, or mend it and ask again."""
+        if self._error is None:
             self._to.origin_end()
             return
+        code = self._understood(self._error)
+        if not self._mended(self._error, code):
+            self._conclude(self._error, code)
+
+    # Inside
+
+    def _understood(self, head: ResponseHead) -> str:
+        """Return the code; a HEAD's answer has none, but a wrong clock explains itself."""
         code = error_code(self._body)
-        status = head.status
+        if code or self._method != b"HEAD" or head.status != 403:
+            return code
+        return "RequestTimeTooSkewed" if skewed(head.get(b"date"), self._at) else ""
+
+    def _mended(self, head: ResponseHead, code: str) -> bool:
+        """Mend what can be mended; tell whether the request goes once more."""
+        bucket = self._origin.bucket
+        if code in _SKEWED:
+            return bucket.learn_clock(head.get(b"date"), self._offset) and self._once("clock")
+        if (
+            code in _ELSEWHERE
+            or head.status in (301, 307)
+            or (head.status == 400 and not code and head.get(b"x-amz-bucket-region"))
+        ):
+            return self._moved(head) and self._once("place")
+        if code in _EXPIRED:
+            return self._renewed()
+        if is_passing(head.status, code):
+            return self._wait(head, code)
+        return False
+
+    def _moved(self, head: ResponseHead) -> bool:
+        origin = self._origin
+        if not origin.bucket.learn_place(head, self._body, self._signer):
+            return False
+        signer = origin.requests.signer_now()
+        try:
+            origin.pool_for(signer)
+        except (OSError, ValueError):
+            origin.bucket.forget_place(signer.endpoint)
+            return False
+        return True
+
+    @property
+    def _repeatable(self) -> bool:
+        return self._method not in ONCE and not body_of(self._method, self._request)
+
+    def _once(self, remedy: str) -> bool:
+        """Send again, unless this remedy was no use before."""
+        if remedy in self._tried or not self._repeatable:
+            return False
+        self._tried.add(remedy)
+        self.send()
+        return True
+
+    def _renewed(self) -> bool:
+        """Ask for new credentials, where somebody can get them, and wait."""
+        bucket = self._origin.bucket
+        if bucket.renew is None or "token" in self._tried or not self._repeatable:
+            return False
+        self._tried.add("token")
+        bucket.waiting.add(self)
+
+        def done(there: bool) -> None:
+            if self._over:
+                return
+            if there:
+                self.send()
+            else:
+                bucket.waiting.discard(self)
+                assert self._error is not None
+                self._conclude(self._error, error_code(self._body))
+
+        bucket.renew(done)
+        return True
+
+    def _wait(self, head: ResponseHead, code: str) -> bool:
+        """Ask again in a moment, as long as patience and budget last."""
+        if not self._repeatable:
+            return False
+        bucket = self._origin.bucket
+        now = bucket.monotonic()
+        seconds = pause(self._tries, now - self._started, bucket.random, head.get(b"retry-after"))
+        if seconds is None or not bucket.budget.take(now):
+            return False
+        self._tries += 1
+        bucket.say(
+            LogLevel.info,
+            f"again {head.status}",
+            f"answered {head.status} {code or '(no code)'}: it is asked again in a moment",
+        )
+        bucket.waiting.add(self)
+        self._timer = bucket.call_later(seconds, self.send)
+        return True
+
+    def _conclude(self, head: ResponseHead, code: str) -> None:
+        origin, status, body = self._origin, head.status, self._body
+        self._over = True
         unanswered = code not in _CLIENTS and (
             status >= 500
             or status in (301, 307, 400, 429)
@@ -93,28 +299,28 @@ class BucketAnswer:
             or credential_failure(status, code)
         )
         if unanswered or status == 403:
-            self.log.warn(
-                "{origin} answered {status} {code} for {key}: {advice}",
-                origin=self._origin,
-                status=status,
-                code=code or "(no code)",
-                key=self._key,
-                advice=advice(status, code),
+            ours = unanswered and not is_passing(status, code)
+            origin.bucket.tell(
+                LogLevel.error if ours else LogLevel.warn,
+                (status, code),
+                self._route.key_text.decode("utf-8", "backslashreplace"),
+                body,
+                self._explain,
             )
         if unanswered:
             self._to.origin_failed(
                 OriginFailure(
                     kind=FailureKind.STATUS,
-                    detail=f"{self._origin} answered {status} {code}".rstrip(),
+                    detail=f"{origin.name} answered {status} {code}".rstrip(),
                     status=status,
                     code=code,
                 )
             )
-        elif self._error_pass:
-            self._give(ResponseHead(status, head.reason, head.fields), self._body)
+        elif self._policy.error_pass:
+            self._give(ResponseHead(status, head.reason, head.fields), body)
         else:
-            if status == 403 and self._missing_403 is not None:
-                status = self._missing_403
+            if status == 403 and self._policy.missing_403 is not None:
+                status = self._policy.missing_403
             text, body = refusal_head(status, now=lambda: 0.0)
             kept = tuple(field for field in head.fields if field[0].lower() in _KEPT)
             fields = (
@@ -123,6 +329,11 @@ class BucketAnswer:
                 *kept,
             )
             self._give(ResponseHead(status, text[13 : text.index(b"\r\n")], fields), body)
+
+    def _explain(self) -> Explanation:
+        """Return how the request was signed that was refused."""
+        requests, method = self._origin.requests, self._method
+        return requests.explain(self._signer, self._at, method, self._request, self._route)
 
     def _give(self, head: ResponseHead, body: bytes) -> None:
         self._to.origin_head(head, len(body))

@@ -51,9 +51,9 @@ from .zone import Place
 if TYPE_CHECKING:
     from s3shield.routing import Route
     from s3shield.store import Entry
-    from s3shield.wire import OriginCall
 
     from .location import Location
+    from .origin import Call
 
 __all__ = ["Flight"]
 
@@ -93,7 +93,7 @@ class Flight:
         self.joinable = joinable
         self._attempt = attempt
         self._again = again
-        self._call: OriginCall | None = None
+        self._call: Call | None = None
         self._head: ResponseHead | None = None
         self._length: int | None = None
         self._meta: EntryMeta | None = None  # set when the response is to be stored

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from s3shield.policy import Request, RunningDigest
     from s3shield.routing import Route
     from s3shield.store import GapWriter, Span
-    from s3shield.wire import OriginCall
 
+    from .origin import Call
     from .sparse import Sparse
     from .view import View
 
@@ -69,7 +69,7 @@ class Gap:
         self._sparse = sparse
         self._request = request
         self._route = route
-        self._call: OriginCall | None = None
+        self._call: Call | None = None
         self._expected = start  # offset at which the answer under way ends
         self._from = start  # where it began
         self._waiting: list[tuple[Transaction, Answer]] = []
@@ -111,7 +111,7 @@ class Gap:
         )
         self._call = sparse.location.ask(b"GET", self._request, self._route, extra, self)
 
-    def adopt(self, call: OriginCall, expected: int) -> None:
+    def adopt(self, call: Call, expected: int) -> None:
         """Take over a call whose head has been judged: its bytes go up to `expected`."""
         self._call = call
         self._accept(expected)

@@ -32,16 +32,15 @@ from s3shield.policy import (
     stale_while_updating,
 )
 from s3shield.routing import Route
-from s3shield.wire import Downstream, OriginCall, Receiver
+from s3shield.wire import Downstream, Receiver
 
 from .answer import SELECTIVE, Representation
-from .asking import BucketAnswer
 from .change import Change
 from .flight import Flight
 from .heads import HeadRelay, as_get
 from .joining import enter, join, launch
 from .matching import wanted
-from .origin_request import Origin
+from .origin import Call, Origin
 from .purging import PurgeMethod
 from .range_flight import RangeFlight
 from .reading import StoredSource
@@ -61,8 +60,6 @@ __all__ = ["Location"]
 _COLLECTED: Final = 32 * 1024
 """Bytes up to which an answer goes out in one write where there is no zone to say."""
 _NO_END: Final = 1 << 60
-_ONCE: Final = frozenset({b"POST", b"PATCH"})
-"""Methods whose requests are never sent twice (RFC 9110 section 9.2.2)."""
 _FROM_HEAD: Final = int(EntryFlag.FROM_HEAD)
 
 
@@ -222,21 +219,9 @@ class Location:
 
     def ask(
         self, method: bytes, request: Request, route: Route, extra: Fields, receiver: Receiver
-    ) -> OriginCall:
+    ) -> Call:
         """Send a request to the origin; S3's errors are understood on the way back."""
-        origin = self._origin
-        head = origin.requests.head(method, request, route, extra)
-        if request.body and method == request.method:
-            head += request.body
-        if origin.bucket:
-            receiver = BucketAnswer(
-                receiver,
-                origin=origin.name,
-                key=route.key_text.decode("utf-8", "backslashreplace"),
-                missing_403=self.policy.missing_403,
-                error_pass=self.policy.error_pass,
-            )
-        return origin.pool.fetch(method, head, receiver, idempotent=method not in _ONCE)
+        return self._origin.ask(method, request, route, extra, receiver, self.policy)
 
     def trouble(self, route: Route, failure: OriginFailure) -> None:
         """Log what went wrong between us and the origin."""

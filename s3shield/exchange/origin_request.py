@@ -7,30 +7,28 @@ lets through: no header, and never its `Authorization` or `x-amz-*`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from s3shield.policy import CachePolicy, Fields, Request, forwarded_fields
 from s3shield.routing import Route
-from s3shield.signing import Signer
-from s3shield.wire import OriginPool
+from s3shield.signing import Explanation, Signer
 
-__all__ = ["BucketRequests", "Origin", "OriginRequests", "PlainRequests"]
+if TYPE_CHECKING:
+    from .bucket import Bucket
+
+__all__ = ["ONCE", "BucketRequests", "PlainRequests", "body_of"]
 
 
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
+ONCE: Final = frozenset({b"POST", b"PATCH"})
+"""Methods whose requests are never sent twice (RFC 9110 section 9.2.2)."""
 
 
-class OriginRequests(Protocol):
-    """Makes the head of a request to one origin."""
-
-    def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
-        """Return a complete request head, blank line included.
-
-        extra: fields of ours for this request (validators, Range), never signed.
-        """
+def body_of(method: bytes, request: Request) -> bytes:
+    """Return the client's body, but for a GET that we send in place of another method."""
+    return request.body if method == request.method else b""
 
 
 def _assemble(method: bytes, target: bytes, fields: Fields, extra: Fields) -> bytes:
@@ -48,30 +46,55 @@ def _length(method: bytes, request: Request) -> Fields:
 
 @attrs.frozen
 class BucketRequests:
-    """Signed requests to a bucket. clock: wall time in seconds since the epoch."""
+    """Signed requests to a bucket. bucket: what is known of it, its clock above all."""
 
     signer: Signer
     via: bytes
     policy: CachePolicy
-    clock: Callable[[], float]
+    bucket: Bucket
 
-    def head(self, method: bytes, request: Request, route: Route, extra: Fields) -> bytes:
-        """Sign last, when the cache has decided: the bytes signed are the bytes sent."""
-        if method in _SAFE:
-            signed = self.signer.sign(method, route.key[1:], route.query, self.clock())
-        else:
-            sent = (*forwarded_fields(request, self.policy), *_length(method, request))
-            signed = self.signer.sign(
-                method,
-                route.key[1:],
-                route.query,
-                self.clock(),
-                sent,
-                payload_hash=hashlib.sha256(request.body).hexdigest().encode("ascii"),
-            )
+    def signer_now(self) -> Signer:
+        """Return what to sign the next request with."""
+        return self.bucket.signer(self.signer)
+
+    def head(
+        self,
+        signer: Signer,
+        now: float,
+        method: bytes,
+        request: Request,
+        route: Route,
+        extra: Fields,
+    ) -> bytes:
+        """Sign last, when the cache has decided: the bytes signed are the bytes sent.
+
+        now: epoch seconds to sign for. extra: fields of ours for this request (validators,
+        Range), never signed.
+        """
+        sent, payload_hash = self._body(method, request)
+        signed = signer.sign(
+            method, route.key[1:], route.query, now, sent, payload_hash=payload_hash
+        )
+        if sent:
             there = {name.lower() for name, _ in signed.fields}
             extra += tuple([field for field in sent if field[0].lower() not in there])
         return _assemble(method, signed.target, (*signed.fields, (b"Via", self.via)), extra)
+
+    def explain(
+        self, signer: Signer, now: float, method: bytes, request: Request, route: Route
+    ) -> Explanation:
+        """Return how `head` signs, masked."""
+        sent, payload_hash = self._body(method, request)
+        return signer.explain(
+            method, route.key[1:], route.query, now, sent, payload_hash=payload_hash
+        )
+
+    def _body(self, method: bytes, request: Request) -> tuple[Fields, bytes | None]:
+        """Return the client's fields that go along, and the hash of its body: not of a GET."""
+        if method in _SAFE:
+            return (), None
+        sent = (*forwarded_fields(request, self.policy), *_length(method, request))
+        return sent, hashlib.sha256(request.body).hexdigest().encode("ascii")
 
 
 _MISLEADING: Final = frozenset(
@@ -125,13 +148,3 @@ class PlainRequests:
         if not safe:
             fields += _length(method, request)
         return _assemble(method, route.target, ((b"Host", self.authority), *fields), extra)
-
-
-@attrs.frozen
-class Origin:
-    """Where a location's misses go. name: str, for the log. bucket: S3 speaks there."""
-
-    name: str
-    requests: OriginRequests
-    pool: OriginPool
-    bucket: bool

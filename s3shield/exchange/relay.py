@@ -15,9 +15,8 @@ from zope.interface import implementer
 from s3shield.policy import Fields, OriginFailure, ResponseHead, content_length, stored_head
 
 if TYPE_CHECKING:
-    from s3shield.wire import OriginCall
-
     from .location import Location
+    from .origin import Call
     from .transaction import Transaction
 
 __all__ = ["Relay"]
@@ -41,7 +40,7 @@ class Relay:
     def __init__(self, location: Location, to: Transaction) -> None:
         self._location = location
         self._to = to
-        self._call: OriginCall | None = None
+        self._call: Call | None = None
         self._head = b""
         self._status = 0
         self._sent = 0

@@ -6,10 +6,11 @@ Swift) agrees in `<Code>`. Pure.
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Final
 
-__all__ = ["MAX_ERROR_BODY", "advice", "error_code"]
+__all__ = ["MAX_ERROR_BODY", "advice", "element", "error_code"]
 
 MAX_ERROR_BODY: Final = 64 * 1024
 """Bytes of an error body that are looked at; the rest is thrown away."""
@@ -37,21 +38,52 @@ _ADVICE: Final[dict[str, str]] = {
         "the key may not read this object, the object does not exist and the key may not "
         "list the bucket, or a scoped signing key is older than seven days"
     ),
+    "InvalidBucketName": "no bucket can have that name; check aws_s3_bucket",
     "AllAccessDisabled": "the bucket is disabled; ask its owner",
+    "AccountProblem": "the bucket owner's account has a problem; ask its owner",
+    "NotSignedUp": "this account is not signed up for S3; ask its owner",
+    "UserSuspended": "the key's user is suspended; ask the bucket's owner",
+    "InvalidPayer": "the bucket's owner does not pay for it any more; ask its owner",
+    "InvalidObjectState": "the object is archived; restore it before it can be read",
+    "AccessKeyDoesNotExist": "the access key does not exist; check aws_access_key",
+    "TokenRefreshRequired": "the session token must be renewed; renew the credentials",
+    "IncorrectEndpoint": "the bucket is in another region; check aws_region and aws_endpoint",
+    "XAmzContentSHA256Mismatch": "a proxy in between changes the request",
+    "MissingSecurityHeader": "the endpoint wants a field that was not sent; check aws_sign",
+    "InvalidSecurity": "the credentials are not valid; check aws_access_key and its key",
+    "UnauthorizedAccess": "the key is for another partition (China, GovCloud) of AWS",
+    "KMS.DisabledException": "the KMS key of the object is disabled; ask its owner",
     "InvalidRequest": (
         "the endpoint does not take this kind of signature; check aws_sign (newer regions: v4)"
     ),
     "SlowDown": "S3 asks for fewer requests a second; a longer proxy_cache_valid helps",
     "ServiceUnavailable": "S3 is overloaded; it passes",
     "InternalError": "S3 has a fault of its own; it passes",
-    "RequestExpired": "a signed query string was too old on arrival; check the clock",
+    "TooManyRequests": "S3 asks for fewer requests a second; a longer proxy_cache_valid helps",
+    "RequestExpired": "a signed query string was too old on arrival; check NTP (timedatectl)",
 }
 
 
 def error_code(body: bytes) -> str:
-    """Return the `<Code>` of an S3 error document, or an empty string."""
+    """Return the `<Code>` of an S3 error document, or an empty string.
+
+    A presigned request that came too late is refused as AccessDenied, with the server's
+    time: that is told as RequestExpired, for it says nothing about the object.
+    """
     found = _CODE.search(body[:MAX_ERROR_BODY])
-    return found[1].decode("ascii") if found else ""
+    code = found[1].decode("ascii") if found else ""
+    if code == "AccessDenied" and element(body, "ServerTime"):
+        return "RequestExpired"
+    return code
+
+
+def element(body: bytes, name: str) -> str:
+    """Return the text of the first element `name` of an error document, or an empty string.
+
+    name: str of letters. Character references are resolved, bytes that are no UTF-8 escaped.
+    """
+    found = re.search(rb"<%b>([^<]*)</%b>" % ((name.encode("ascii"),) * 2), body[:MAX_ERROR_BODY])
+    return html.unescape(found[1].decode("utf-8", "backslashreplace")) if found else ""
 
 
 def advice(status: int, code: str) -> str:

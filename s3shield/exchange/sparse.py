@@ -35,10 +35,10 @@ from .view import View, Whose
 
 if TYPE_CHECKING:
     from s3shield.store import Entry, SparseBody
-    from s3shield.wire import OriginCall
 
     from .claiming import Claiming
     from .location import Location
+    from .origin import Call
 
 __all__ = ["WORTH", "Sparse", "give_sparse"]
 
@@ -104,7 +104,7 @@ class Sparse:
 
     def adopt(
         self,
-        call: OriginCall,
+        call: Call,
         part: ContentRange,
         whose: Whose,
         check: RunningDigest | None,

@@ -2,80 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.exchange.asking import BucketAnswer
 from s3shield.exchange.refusal import reason_phrase, refusal_head
-from s3shield.exchange.s3_errors import MAX_ERROR_BODY, advice, error_code
-from s3shield.policy import FailureKind, OriginFailure, ResponseHead
-
-FIELDS = (
-    (b"Content-Type", b"application/xml"),
-    (b"x-amz-request-id", b"REQ"),
-    (b"Date", b"Tue, 24 Nov 2026 00:00:00 GMT"),
+from s3shield.exchange.s3_errors import MAX_ERROR_BODY, advice, element, error_code
+from s3shield.policy import (
+    FailureKind,
+    OriginFailure,
+    ResponseHead,
 )
 
-
-class Heard:
-    """A `wire.Receiver` that remembers."""
-
-    def __init__(self) -> None:
-        self.head: ResponseHead | None = None
-        self.length: int | None = None
-        self.body = b""
-        self.ends = 0
-        self.failure: OriginFailure | None = None
-
-    def origin_head(self, head: ResponseHead, length: int | None) -> None:
-        assert self.head is None
-        self.head, self.length = head, length
-
-    def origin_data(self, data: bytes) -> None:
-        assert self.head is not None
-        self.body += data
-
-    def origin_end(self) -> None:
-        assert self.head is not None
-        self.ends += 1
-
-    def origin_failed(self, failure: OriginFailure) -> None:
-        self.failure = failure
-        self.ends += 1
+from .asked import FIELDS, Asked, document
 
 
-def document(code: str) -> bytes:
-    """Return S3's error document."""
-    return f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><RequestId>R</RequestId></Error>'.encode()
-
-
-class BucketAnswerTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.events: list[str] = []
-
-        def observe(event: Any) -> None:
-            if event.get("log_format"):
-                self.events.append(event["log_format"].format(**event))
-
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
-
-    def told(self, status: int, *pieces: bytes, **options: Any) -> Heard:
-        """Send an answer through; return what came out."""
-        heard = Heard()
-        given_ = {"missing_403": None, "error_pass": False, **options}
-        answer = BucketAnswer(heard, origin="media", key="media|/a|", **given_)
-        answer.origin_head(ResponseHead(status, b"X", FIELDS), sum(map(len, pieces)))
-        for piece in pieces:
-            answer.origin_data(piece)
-        answer.origin_end()
-        self.assertEqual(1, heard.ends)
-        return heard
-
+class BucketAnswerTests(Asked):
     def test_what_is_no_error_passes(self) -> None:
         """Head, length and bytes as they came, nothing logged."""
         for status in (200, 204, 206, 304):
@@ -113,13 +55,13 @@ class BucketAnswerTests(SynchronousTestCase):
             (599, ""),
         ):
             self.events.clear()
+            self.pool.sent.clear()
             failure = self.told(status, document(code) if code else b"").failure
             self.assertEqual(
                 (FailureKind.STATUS, status, code), (failure.kind, failure.status, failure.code)
             )
-            self.assertEqual(1, len(self.events))
-            self.assertIn(f"{status} {code or '(no code)'} for media|/a|", self.events[0])
-            self.assertIn(advice(status, code), self.events[0])
+            what = f"{status} {code or '(no code)'} for media|/a|: {advice(status, code)}"
+            self.assertEqual(1, len([event for event in self.events if what in event]))
 
     def test_missing_403(self) -> None:
         """AccessDenied may stand for an absent key; a refused signature never does."""
@@ -144,11 +86,10 @@ class BucketAnswerTests(SynchronousTestCase):
 
     def test_a_cut_document_is_a_failure(self) -> None:
         """What broke off is not judged by what has come of it."""
-        heard = Heard()
-        answer = BucketAnswer(heard, origin="m", key="k", missing_403=404, error_pass=True)
-        answer.origin_head(ResponseHead(403, b"", FIELDS), 500)
-        answer.origin_data(document("AccessDenied"))
-        answer.origin_failed(OriginFailure(FailureKind.CUT, "gone"))
+        heard = self.ask(missing_403=404, error_pass=True)
+        self.pool.receiver.origin_head(ResponseHead(403, b"", FIELDS), 500)
+        self.pool.receiver.origin_data(document("AccessDenied"))
+        self.pool.receiver.origin_failed(OriginFailure(FailureKind.CUT, "gone"))
         self.assertIsNone(heard.head)
         self.assertIs(FailureKind.CUT, heard.failure.kind)
 
@@ -174,6 +115,17 @@ class ErrorCodeTests(SynchronousTestCase):
             (b" " * MAX_ERROR_BODY + b"<Code>X</Code>", ""),
         ):
             self.assertEqual(code, error_code(body))
+
+    def test_elements(self) -> None:
+        """The first of its name, character references resolved."""
+        body = b"<A>x</A><Key>a&amp;b&#10;\xff</Key><Key>c</Key><E/>"
+        for name, text in (("A", "x"), ("Key", "a&b\n\\xff"), ("E", ""), ("None", "")):
+            self.assertEqual(text, element(body, name))
+
+    def test_presigned_and_late(self) -> None:
+        """AccessDenied with the server's time is about the clock, not about the object."""
+        body = document("AccessDenied", "<ServerTime>2026-11-24T00:00:00Z</ServerTime>")
+        self.assertEqual("RequestExpired", error_code(body))
 
     def test_advice(self) -> None:
         """There is always something to say, in one line."""

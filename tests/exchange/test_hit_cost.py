@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.exchange import Location, Origin, PlainRequests, Site, Surroundings, Zone
+from s3shield.exchange import Location, PlainOrigin, PlainRequests, Site, Surroundings, Zone
 from s3shield.ops import AccessLog
 from s3shield.policy import CachePolicy, EntryMeta, Request
 from s3shield.routing import Pattern, Place, RoutingTable
@@ -70,7 +70,7 @@ class HitCostTests(SynchronousTestCase):
             "/",
             policy,
             Zone(self.store, inline_limit=32768, largest=1 << 30),
-            Origin("o", PlainRequests(b"origin", policy), Unused(), bucket=False),
+            PlainOrigin("o", PlainRequests(b"origin", policy), Unused()),
             around,
             keep_filling=False,
         )
