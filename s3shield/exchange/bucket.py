@@ -14,7 +14,7 @@ import attrs
 from twisted.logger import Logger, LogLevel
 
 from s3shield.policy import ResponseHead
-from s3shield.signing import Endpoint, Explanation, Signer, SignMode
+from s3shield.signing import Credentials, Endpoint, Explanation, Signer, SignMode
 
 from .clock_offset import learn_offset
 from .mismatch import compare
@@ -68,7 +68,8 @@ class Bucket:
         self._clock = clock
         self._seldom = Seldom()
         self._region = ""
-        self._signers: dict[Signer, Signer] = {}  # configured -> in use
+        # configured -> its credentials when the one in use was made, the one in use
+        self._signers: dict[Signer, tuple[Credentials | None, Signer]] = {}
 
     def now(self) -> float:
         """Return epoch seconds as S3 has them, as far as that is known."""
@@ -78,14 +79,15 @@ class Bucket:
         """Return `configured`, or one that signs for where the bucket really is."""
         if self.endpoint is self.configured and not self._region:
             return configured
-        made = self._signers.get(configured)
-        if made is None:
+        credentials, made = self._signers.get(configured, (None, None))
+        if made is None or credentials is not configured.credentials:
             if len(self._signers) >= _SIGNERS:
                 self._signers.clear()
             region = self._region if _takes_region(configured) else ""
-            made = self._signers[configured] = attrs.evolve(
+            made = attrs.evolve(
                 configured, endpoint=self.endpoint, region=region or configured.region
             )
+            self._signers[configured] = configured.credentials, made
         return made
 
     def close(self) -> None:

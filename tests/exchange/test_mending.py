@@ -310,3 +310,13 @@ class MendingTests(Asked):
         self.assertIn("S3's canonical request", text)
         for secret in ("SeCrEt", "TOKEN", signature):
             self.assertNotIn(secret, text)
+
+    def test_new_credentials_elsewhere(self) -> None:
+        """Where a bucket has moved it is asked with the credentials that hold now."""
+        fields = ((b"x-amz-bucket-region", b"eu-west-1"),)
+        self.ask()
+        self.pool.answer(301, document("PermanentRedirect"), fields=fields)
+        self.assertIn("Credential=AKIA/", self.head())
+        self.origin.requests.signer.credentials = Credentials("AKNEW", "other")
+        self.ask()
+        self.assertRegex(self.head(), "Credential=AKNEW/[0-9]{8}/eu-west-1/s3/")
