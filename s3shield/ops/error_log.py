@@ -99,6 +99,8 @@ class ErrorLog:
         self._reactor = reactor
         self._wall = wall
         self._thread = threading.get_ident()
+        # Events come from any thread; one thread's may come while it writes another.
+        self._lock = threading.RLock()
         self._repeats: dict[object, _Repeats] = {}
         self._sweep: IDelayedCall | None = None
         self._to: Target | None = None if target == "off" else open_target(target)
@@ -108,6 +110,10 @@ class ErrorLog:
         rank = _RANKS.get(event.get("log_level", LogLevel.info), 1)
         if rank < self._least or self._to is None:
             return
+        with self._lock:
+            self._observe(event, rank)
+
+    def _observe(self, event: LogEvent, rank: int) -> None:
         now = float(event.get("log_time", 0.0)) or self._wall()
         self._end_windows(now)
         message = formatEvent(event)
@@ -158,32 +164,36 @@ class ErrorLog:
 
     def _swept(self) -> None:
         self._sweep = None
-        self._end_windows(self._wall())
-        if any(repeats.seen > _BURST for repeats in self._repeats.values()):
+        with self._lock:
+            self._end_windows(self._wall())
+            again = any(repeats.seen > _BURST for repeats in self._repeats.values())
+        if again:
             self._sweep_later()
 
     # --- life ---------------------------------------------------------------------------
 
     def reopen(self) -> None:
         """Go on with a file newly opened under the same name (SIGUSR1)."""
-        if self._to is None:
-            return
-        reason = None
-        try:
-            self._to.reopen()
-        except OSError as error:
-            reason = error.strerror
-        if reason:
-            self._write(3, self._wall(), f"cannot reopen the error log {self.target}: {reason}")
+        with self._lock:
+            if self._to is None:
+                return
+            reason = None
+            try:
+                self._to.reopen()
+            except OSError as error:
+                reason = error.strerror
+            if reason:
+                self._write(3, self._wall(), f"cannot reopen the error log {self.target}: {reason}")
 
     def close(self) -> None:
         """Write the counts held back and close."""
-        for repeats in self._repeats.values():
-            self._end_window(repeats, self._wall())
-        self._repeats.clear()
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        if self._to is not None:
-            self._to.close()
-            self._to = None
+        with self._lock:
+            for repeats in self._repeats.values():
+                self._end_window(repeats, self._wall())
+            self._repeats.clear()
+            if self._sweep is not None:
+                self._sweep.cancel()
+                self._sweep = None
+            if self._to is not None:
+                self._to.close()
+                self._to = None

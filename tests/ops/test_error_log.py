@@ -1,5 +1,6 @@
 """The error log's lines, levels and repeats."""
 
+import threading
 from pathlib import Path
 
 from twisted.internet.task import Clock
@@ -112,6 +113,27 @@ class Lines(SynchronousTestCase):
         log = self.open()
         Logger("here", observer=log).error("broken: {why}", why="x")
         self.assertTrue(self.lines()[0].endswith("[error] broken: x"))
+
+    def test_threads(self) -> None:
+        """One thread's event is not begun in the middle of another's."""
+        log = self.open()
+        entered = threading.Event()
+
+        class Other:
+            def __str__(self) -> str:
+                entered.set()
+                return "other"
+
+        class Slow:
+            def __str__(self) -> str:
+                thread.start()
+                # Nothing to wait for: it is not to come.
+                return "too early" if entered.wait(0.1) else "slow"
+
+        thread = threading.Thread(target=self.emit, args=(log, "{it}"), kwargs={"it": Other()})
+        self.emit(log, "{it}!", it=Slow())
+        thread.join()
+        self.assertEqual([line[-5:] for line in self.lines()], ["slow!", "other"])
 
     def test_reopen(self) -> None:
         """After logrotate a new file is written; a failure to open it stays in the old one."""
