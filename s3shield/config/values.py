@@ -67,7 +67,8 @@ class DaemonConfig:
     listen: its own lines (see Config.listens for all). admin_listen: for operators; None:
     nowhere. workers: AUTO, 0 to serve in this
     process, or a number. error_log: None when left out. keepalive_timeout,
-    client_header_timeout, send_timeout: nginx's, about clients.
+    client_header_timeout, send_timeout: nginx's, about clients. stall_log: what holds the
+    event loop for more seconds is told; None: nothing is watched.
     """
 
     listen: tuple[Listen, ...] = ()
@@ -82,6 +83,7 @@ class DaemonConfig:
     keepalive_timeout: float = 75.0
     client_header_timeout: float = 60.0
     send_timeout: float = 60.0
+    stall_log: float | None = None
     where: str = _where()
 
 

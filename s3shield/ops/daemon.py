@@ -31,6 +31,7 @@ from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.key_watch import KeyWatch
 from s3shield.ops.plan import Plan, StartError
 from s3shield.ops.service_module import first_error, load_service
+from s3shield.ops.stall_watch import StallWatch, watch_stalls
 from s3shield.ops.workers import WorkerFailed, Workers
 
 __all__ = ["Daemon"]
@@ -65,6 +66,7 @@ class Daemon(Service):
         self._workers: Workers | None = None
         self._access_log: AccessLog | None = None
         self._serving: Any = None
+        self._stalls: StallWatch | None = None
         self._stop_asked = False
         self._exit_status = 0
         self._reopen_others: Callable[[], object] | None = None
@@ -146,6 +148,8 @@ class Daemon(Service):
         where = ", ".join(str(listen) for listen in self._plan.listens)
         self.log.info("ready: listening on {where}, {how}", where=where, how=how)
         self._keys.start()
+        if self._serving is not None:
+            self._stalls = watch_stalls(self._reactor, self._plan.config.daemon.stall_log, self.log)
 
     def _failed(self, failure: Failure) -> None:
         """Say why, once, and end with status 1."""
@@ -229,6 +233,8 @@ class Daemon(Service):
         return stopped
 
     def _stopped(self, _: object) -> None:
+        if self._stalls is not None:
+            self._stalls.stop()
         if self._access_log is not None:
             self._access_log.close()
         if self._plan.pid_file is not None:

@@ -25,6 +25,7 @@ from zope.interface import implementer
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.service_module import ServiceModule, first_error, load_service
+from s3shield.ops.stall_watch import StallWatch, watch_stalls
 from s3shield.ops.workers import CONTROL_FD, EXIT_CANNOT_START, REPORT_FD
 
 if TYPE_CHECKING:
@@ -90,11 +91,14 @@ class _Worker:
     stopping: bool = False
     access_log: AccessLog | None = None
     serving: Any = None
+    stalls: StallWatch | None = None
     log: Logger = attrs.field(factory=Logger)
 
     def run(self) -> int:
         self.reactor.callWhenRunning(self._begin)
         self.reactor.run()
+        if self.stalls is not None:
+            self.stalls.stop()
         return self.status
 
     def _begin(self) -> None:
@@ -126,6 +130,7 @@ class _Worker:
         # What there is by now stays: to look through it again takes 10 ms each time.
         gc.collect()
         gc.freeze()
+        self.stalls = watch_stalls(self.reactor, self.plan.config.daemon.stall_log, self.log)
         if not _report("ready"):
             self.orphaned()
 

@@ -103,6 +103,14 @@ class Check(CommandCase):
         self.assertIn("proxy_cache_max_range_offset = off\n", out)
         self.assertEqual(self.call("check", "--dump", self.write("nonsense"))[:2], (1, ""))
 
+    def test_stall_log(self):
+        """The debugging option is taken and shown; left out, or as `off`, it is off."""
+        listen = "listen = 127.0.0.1:8080"
+        for line, shown in (("stall_log = 5ms", "5ms"), ("stall_log = off", "off"), ("", "off")):
+            path = self.write(INI.replace(listen, f"{listen}\n{line}"))
+            self.assertEqual(self.call("check", path), (0, "configuration ok\n", ""))
+            self.assertIn(f"\nstall_log = {shown}\n", self.call("check", "--dump", path)[1])
+
     def test_missing(self):
         """A file that is not there is one line and status 1."""
         status, out, err = self.call("check", "/nowhere/s3shield.ini")

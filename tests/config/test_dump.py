@@ -83,6 +83,7 @@ class Dump(SynchronousTestCase):
             "[s3shield]\nlisten = unix:/run/x\nlisten = [::]:443 tls\ntls_certificate = /c\n"
             "tls_certificate_key = /k\nworkers = 0\nuser = www\ngroup = www\npid_file = /p\n"
             "access_log = stdout $status ; \nerror_log = syslog warn\nsend_timeout = 1500ms\n"
+            "stall_log = 5ms\n"
         )
         for text in (SAMPLE, f"{daemon}{BUCKET}{PLAIN}[location:/b]\nbucket = media\n{keys}"):
             config = read(text)

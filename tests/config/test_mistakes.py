@@ -114,6 +114,26 @@ class OneMistake(SynchronousTestCase):
             self.assertIn(wanted, line, option)
             self.assertTrue(line.startswith("x.ini:"), line)
 
+    def test_stall_log(self):
+        """A time over zero, or off; nowhere but where the daemon is."""
+        time = "a time looks like 30s, 5m, 1h30m or 7d"
+        for value, wanted in (
+            ("on", f"{time}: 'on'"),
+            ("0", "a timeout is more than zero: '0'"),
+            ("0ms", "a timeout is more than zero: '0ms'"),
+            ("0.5ms", f"{time}: '0.5ms'"),
+            ("-1", f"{time}: '-1'"),
+            ("", "there is no value"),
+        ):
+            self.check(
+                f"{PLAIN}[s3shield]\nstall_log = {value}",
+                f"x.ini:4: [s3shield] stall_log: {wanted}",
+            )
+        self.check(
+            f"{PLAIN}stall_log = 5ms",
+            "x.ini:3: [location:/] stall_log: this option belongs in [s3shield]",
+        )
+
     def test_line_of_a_list(self):
         """In a list, the line itself is named."""
         self.check(

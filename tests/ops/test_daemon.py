@@ -241,11 +241,12 @@ class Life(DaemonCase):
         self.assertEqual(running.workers(), [])
 
     def test_on_uvloop(self) -> None:
-        """The parent runs on uvloop as well, with workers and without."""
+        """The parent runs on uvloop as well, with workers and without; who serves is watched."""
         for workers in (0, 1):
-            self.write(workers=workers)
+            self.write(workers=workers, daemon="stall_log = 20ms")
             running = self.run_daemon("-n", "--reactor=uvloop")
             running.until("ready: listening on")
+            running.until("holds the event loop for more than 20 ms")
             self.get()
             self.assertEqual(running.end(), 0)
 

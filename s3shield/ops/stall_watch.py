@@ -1,0 +1,191 @@
+"""The option stall_log: a thread that says what holds the event loop.
+
+Theory of operation. Every few milliseconds the thread posts a beat to the loop and waits
+for it. One that does not come within the limit means that the loop is held: the thread
+looks once at the stack of the loop's thread, waits on, and tells how long it was and what
+it saw. What never lets go of the interpreter's lock, the thread cannot see while it lasts:
+it looks as soon as it can, which is in the same function still, as a rule. For garbage
+collections, which hold every thread, the interpreter itself says when.
+
+A hold that begins between two beats is measured from the second one on: it is told for
+sure when it is half as long again as the limit.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Any, Final
+
+from twisted.logger import Logger
+
+from s3shield.ops.stall import Culprit, Frame, Pause, StallNotes, collecting, culprit, held
+
+__all__ = ["StallWatch", "watch_stalls"]
+
+_LONG: Final = 1.0
+"""Seconds after which a hold is told though it has not ended: it may never."""
+_DEEPEST: Final = 200
+_LATE: Final = float("-inf")
+_UNSEEN: Final = Culprit("unknown, it was over before it could be looked at", "unseen")
+_ROOT: Final = f"{Path(__file__).resolve().parents[1]}/"
+
+
+class StallWatch:
+    """Watches the loop of the thread that calls `start`.
+
+    post: runs a function in the loop, from any thread. limit: seconds. tell: takes a line;
+    called in a thread of ours. monotonic: seconds. frames: sys._current_frames. root: the
+    directory of the functions that are named, with a slash.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[Callable[[], None]], object],
+        limit: float,
+        tell: Callable[[str], None],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,  # noqa: SLF001  # its name
+        root: str = _ROOT,
+    ) -> None:
+        self._post = post
+        self._limit = limit
+        self._tell = tell
+        self._monotonic = monotonic
+        self._frames = frames
+        self._root = root
+        self._notes = StallNotes()
+        self._under: tuple[Frame, ...] = ()
+        self._loop = 0
+        self._beats: SimpleQueue[float | None] = SimpleQueue()  # None: the end
+        self._collecting: float | None = None
+        self._pauses: deque[Pause] = deque(maxlen=64)
+        self._patience = sys.getswitchinterval()
+        self._running = False
+        self._thread = threading.Thread(target=self._run, name="s3shield-stalls", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in the loop's thread."""
+        self._running = True
+        self._loop = threading.get_ident()
+        gc.callbacks.append(self._collected)
+        # For so long a thread that only computes keeps another from looking at it.
+        self._patience = sys.getswitchinterval()
+        sys.setswitchinterval(min(self._patience, max(self._limit / 5, 0.0005)))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, be the loop held or not. Twice is no harm."""
+        if not self._running:
+            return
+        self._running = False
+        self._beats.put(None)
+        self._thread.join()
+        sys.setswitchinterval(self._patience)
+        gc.callbacks.remove(self._collected)
+
+    # In the loop's thread
+
+    def _beat(self) -> None:
+        if not self._under:
+            self._under = _stack(sys._getframe(1))  # noqa: SLF001  # its name
+        self._beats.put(self._monotonic())
+
+    # In whichever thread collects garbage
+
+    def _collected(self, phase: str, info: Mapping[str, int]) -> None:
+        now = self._monotonic()
+        if phase == "start":
+            self._collecting = now
+        elif self._collecting is not None:
+            start, self._collecting = self._collecting, None
+            if now - start > self._limit:
+                self._pauses.append(Pause(start, now, info["generation"]))
+
+    # In the thread
+
+    def _run(self) -> None:
+        rest = min(max(self._limit / 2, 0.001), 0.1)
+        while self._round() and self._wait(rest) is not None:
+            pass
+        for line in self._notes.rest():
+            self._tell(line)
+
+    def _wait(self, seconds: float | None) -> float | None:
+        """Return when the beat ran, _LATE when it has not, None at the end."""
+        try:
+            return self._beats.get(timeout=seconds)
+        except Empty:
+            return _LATE
+
+    def _round(self) -> bool:
+        """Watch one beat; False at the end."""
+        posted = self._monotonic()
+        self._post(self._beat)
+        seen: Culprit | None = None
+        ran = self._wait(self._limit)
+        if ran == _LATE and self._beats.empty():
+            seen = self._look()
+        if ran == _LATE:
+            ran = self._wait(_LONG)
+        if ran == _LATE:
+            seconds = round(self._monotonic() - posted, 1)
+            self._tell(f"event loop held for {seconds} s so far: {self._look().text}")
+            ran = self._wait(None)
+        if ran is None:
+            return False
+        self._note(posted, ran, seen)
+        return True
+
+    def _look(self) -> Culprit:
+        stack = _stack(self._frames().get(self._loop))
+        return culprit(stack, self._under, self._root)
+
+    def _note(self, posted: float, ran: float, seen: Culprit | None) -> None:
+        pauses = [self._pauses.popleft() for _ in range(len(self._pauses))]
+        found = [(collecting(pause), pause.seconds) for pause in pauses]
+        seconds = held(posted, ran, pauses)
+        if seconds > self._limit:
+            found.append((seen or _UNSEEN, seconds))
+        now = self._monotonic()
+        lines = self._notes.due(now)
+        for what, seconds in found:
+            lines += self._notes.note(what, seconds, now)
+        for line in lines:
+            self._tell(line)
+
+
+def _stack(frame: FrameType | None) -> tuple[Frame, ...]:
+    """Return the places of a stack; nothing of the frames is kept."""
+    found: list[Frame] = []
+    while frame is not None and len(found) < _DEEPEST:
+        found.append(Frame(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
+        frame = frame.f_back
+    return tuple(found)
+
+
+def watch_stalls(reactor: Any, limit: float | None, log: Logger) -> StallWatch | None:
+    """Start to watch the loop of this thread as stall_log says. limit: seconds; None: do not."""
+    if limit is None:
+        return None
+    loop = getattr(reactor, "_asyncioEventloop", None)
+    # Twisted's own way takes two turns of an asyncio loop: the beat would be late by itself.
+    post = reactor.callFromThread if loop is None else loop.call_soon_threadsafe
+
+    def tell(line: str) -> None:
+        log.warn(line.replace("{", "{{").replace("}", "}}"))
+
+    watch = StallWatch(post, limit, tell)
+    watch.start()
+    log.info(
+        "stall_log: told is what holds the event loop for more than {ms:g} ms", ms=limit * 1000
+    )
+    return watch
