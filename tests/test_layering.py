@@ -28,14 +28,14 @@ PRODUCT: Final = "s3shield"
 LEVELS: Final = (
     {"policy"},
     {"signing", "routing", "config"},
-    {"store", "wire", "ops"},
+    {"store", "wire", "ops", "importing"},
     {"exchange"},
     {"service", "tap", "cli"},
 )
 """Rooms from the inside out: a room may import its own level and those before it."""
 
-PURE: Final = {"policy", "signing", "routing", "config"}
-READERS: Final = {"s3shield.config.load"}
+PURE: Final = {"policy", "signing", "routing", "config", "importing"}
+READERS: Final = {"s3shield.config.load", "s3shield.importing.reading"}
 """Modules of pure packages whose very job is to read a file or the environment."""
 IMPURE: Final = {
     "asyncio",

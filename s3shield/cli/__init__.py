@@ -12,11 +12,11 @@ from typing import Final
 
 from s3shield import __version__
 
-from . import check, explain, presign, purge, signing_key, verify
+from . import check, explain, import_config, presign, purge, signing_key, verify
 
 __all__ = ["main"]
 
-_COMMANDS: Final = (check, explain, presign, purge, signing_key, verify)
+_COMMANDS: Final = (check, explain, import_config, presign, purge, signing_key, verify)
 _EXAMPLES: Final = """\
 examples:
   look for mistakes in a configuration, without starting anything:
@@ -31,6 +31,8 @@ examples:
     s3shield presign --bucket media --region eu-central-1 --expires 1h films/intro.mp4
   make the daemon forget an object that has changed:
     s3shield purge -c /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
+  make a configuration of nginx's or Apache's:
+    s3shield import -o s3shield.ini /etc/nginx/nginx.conf
   read all that is stored and compare it with its checksums:
     s3shield verify /etc/s3shield/s3shield.ini
 

@@ -4,6 +4,7 @@ from .dump import dump
 from .errors import ConfigError, ConfigErrors
 from .listen import Listen
 from .load import load, loads
+from .text import escape
 from .values import (
     AUTO,
     AccessLogConfig,
@@ -32,6 +33,7 @@ __all__ = [
     "OriginConfig",
     "ServerConfig",
     "dump",
+    "escape",
     "load",
     "loads",
 ]

@@ -1,0 +1,98 @@
+"""Who nginx lets in: what the import cannot keep closes a location rather than opens it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .ledger import Ledger
+from .source import Chain, Directive, nearest, own, walk
+
+__all__ = ["methods_of", "restricted"]
+
+_WHY: Final = "this version lets in everybody or nobody: nobody, here"
+_INSTEAD: Final = (
+    "guard it by a firewall or a proxy in front, then take `methods` out of the location"
+)
+_PER_REQUEST: Final = (
+    *("access_by_lua", "access_by_lua_block", "access_by_lua_file"),
+    *("rewrite_by_lua", "rewrite_by_lua_block", "rewrite_by_lua_file"),
+    *("auth_digest", "auth_ldap", "auth_pam", "testcookie", "js_access"),
+)
+_SWITCHES: Final = ("auth_basic", "auth_request", "auth_jwt", "auth_delay", "auth_oidc")
+_ONLY: Final = re.compile(r"^\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?$")
+_REFUSALS: Final = re.compile(r"4\d\d|5\d\d")
+
+
+def restricted(chain: Chain, ledger: Ledger) -> bool:
+    """Tell whether somebody is kept out of the innermost block of `chain`; note by what."""
+    found: list[Directive] = []
+    for block in reversed(chain):
+        lists = [each for each in block if each.name in ("allow", "deny")]
+        if lists:
+            if any(each.name == "deny" for each in lists):
+                found += lists
+            else:
+                for each in lists:
+                    ledger.needless(each, "everybody is let in")
+            break
+    for name in _SWITCHES:
+        for each in nearest(chain, name)[-1:]:
+            if each.first == "off":
+                ledger.needless(each, "everybody is let in")
+            elif name != "auth_delay":
+                found.append(each)
+                found += nearest(chain, f"{name}_user_file")
+    for each in nearest(chain, "ssl_verify_client")[-1:]:
+        if each.first != "off":
+            found += [each, *nearest(chain, "ssl_client_certificate")]
+    for name in _PER_REQUEST:
+        found += nearest(chain, name)
+    found += own(chain[-1], "internal")
+    for block in chain:
+        found += [each for each in own(block, "if") if _refuses(each)]
+        found += [each for each in own(block, "limit_except") if not _denies_all(each)]
+    if not found:
+        return False
+    for each in (*found, *nearest(chain, "satisfy")):
+        ledger.access(each, _WHY, _INSTEAD)
+    return True
+
+
+def _refuses(directive: Directive) -> bool:
+    """Tell whether an `if` keeps somebody out, other than by the method."""
+    if methods_of(directive) is not None:
+        return False
+    return any(
+        each.name == "deny" or (each.name == "return" and _REFUSALS.fullmatch(each.first))
+        for each in walk(directive.block or ())
+    )
+
+
+def _denies_all(directive: Directive) -> bool:
+    inside = directive.block or ()
+    return bool(inside) and all(each.name == "deny" and each.first == "all" for each in inside)
+
+
+def methods_of(directive: Directive) -> str | None:
+    """Return the methods that are left: of `if ($request_method !~ ...)` and limit_except.
+
+    None when it is about something else.
+    """
+    if directive.name == "limit_except":
+        if not _denies_all(directive) or not directive.args:
+            return None
+        names = list(directive.args)
+    else:
+        words = " ".join(directive.args).strip("() ").split()
+        refusal = [each.name == "return" for each in directive.block or ()]
+        if len(words) != 3 or words[0] != "$request_method" or refusal != [True]:
+            return None
+        one = words[1] == "!=" and words[2].isalpha()
+        several = _ONLY.match(words[2]) if words[1] in ("!~", "!~*") else None
+        if not one and several is None:
+            return None
+        names = [words[2]] if several is None else several[1].split("|")
+    if "GET" in names and "HEAD" not in names:
+        names.append("HEAD")  # who may GET may HEAD, in nginx
+    return " ".join(dict.fromkeys(names))

@@ -1,0 +1,243 @@
+"""nginx's locations: nested ones made flat, where they go, what guards them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from .buckets import add_bucket
+from .draft import Draft, Entry, Section
+from .nginx_access import methods_of, restricted
+from .nginx_options import add_options, merged
+from .nginx_origin import Origins, Target
+from .regexes import by_number, one_word, prefix_rewrite, python_regex, quote_regex
+from .source import Block, Chain, Directive, own
+
+__all__ = ["Flat", "Locations", "flatten"]
+
+_MARKS: Final = ("=", "^~", "~", "~*")
+
+
+@attrs.frozen(eq=False)
+class Flat:
+    """A location, nested or not.
+
+    mark: "", `=`, `^~`, `~` or `~*`. text: path or regex. chain: blocks around it and its
+    own. depth: how many of them, at the end, are locations'. inside_prefix: a regex inside
+    of a location with a path, which nginx tries before those of the server.
+    """
+
+    source: Directive
+    mark: str
+    text: str
+    chain: Chain
+    depth: int
+    inside_prefix: bool = False
+
+    @property
+    def block(self) -> Block:
+        """Its own block."""
+        return self.chain[-1]
+
+    @property
+    def pattern(self) -> str:
+        """As s3shield writes it."""
+        return f"{self.mark} {self.text}".lstrip()
+
+    @property
+    def is_regex(self) -> bool:
+        """Whether text is a regex."""
+        return self.mark in ("~", "~*")
+
+    def covers(self, other: Flat) -> bool:
+        """Tell whether paths of the other could fall to this one if the other were not."""
+        if self.mark == "=":
+            return False
+        return self.is_regex or other.is_regex or other.text.startswith(self.text)
+
+
+def split(directive: Directive) -> tuple[str, str]:
+    """Return mark and text of a location's arguments."""
+    words = " ".join(directive.args)
+    for mark in sorted(_MARKS, key=len, reverse=True):
+        if words.startswith(mark):
+            return mark, python_regex(words[len(mark) :].strip())
+    return "", words.strip()
+
+
+def flatten(draft: Draft, block: Block, chain: Chain, outer: Flat | None = None) -> Iterator[Flat]:
+    """Yield the locations of a block, those within them first: nginx looks there first."""
+    for each in own(block, "location"):
+        mark, text = split(each)
+        if text.startswith("@"):
+            draft.ledger.lost(each, "named locations are reached by error_page and try_files alone")
+            continue
+        if mark not in ("~", "~*") and not text.startswith("/"):
+            draft.ledger.lost(each, "no path begins so: nothing ever came here")
+            continue
+        if outer is not None and mark in ("~", "~*"):
+            if outer.mark == "^~":
+                draft.ledger.access(
+                    each,
+                    "a regex inside of a ^~ location cannot be said here",
+                    "write it as a location of its own; until then the outer one is closed",
+                )
+                continue
+            text = _within(outer, text)
+        depth = 1 if outer is None else outer.depth + 1
+        inside = each.block or ()
+        first = outer is not None and not outer.is_regex and mark in ("~", "~*")
+        flat = Flat(each, mark, text, (*chain, inside), depth, first)
+        yield from flatten(draft, inside, flat.chain, flat)
+        yield flat
+
+
+def _within(outer: Flat, regex: str) -> str:
+    """Return a regex that matches only what the outer location takes."""
+    if outer.is_regex:
+        return f"(?=.*?(?:{outer.text}))(?:{regex})"
+    return rf"^(?={quote_regex(outer.text)}).*?(?:{regex})"
+
+
+class Locations:
+    """Makes `[location:...]` sections of one server. server: its section's name, or ""."""
+
+    def __init__(self, draft: Draft, origins: Origins, server: str) -> None:
+        self.draft = draft
+        self.origins = origins
+        self.server = server
+        self.made: list[tuple[Flat, Section]] = []
+        self.unserved: list[Flat] = []
+        self.patterns: set[tuple[str, str]] = set()
+
+    def add(self, flats: Sequence[Flat]) -> None:
+        """Make them all, in the order in which nginx looks at their regexes."""
+        for flat in flats:
+            self.one(flat, several=len(flats) > 1)
+        made = dict(self.made)
+        # A path that was never the bucket's must not become so.
+        for flat in self.unserved:
+            over = [section for other, section in self.made if other.covers(flat)]
+            if over:
+                section = made[flat] = self.section(flat)
+                for option in ("bucket", "origin"):
+                    value = over[0].get(option)
+                    if value is not None:
+                        section.entries.append(Entry(option, value, flat.source))
+                section.close()
+        ordered = sorted(flats, key=lambda flat: not flat.inside_prefix)
+        sections = [made[flat] for flat in ordered if flat in made]
+        self.draft.sections = [each for each in self.draft.sections if each not in sections]
+        self.draft.sections += sections
+
+    def section(self, flat: Flat) -> Section:
+        """Return a new section for a location."""
+        section = self.draft.section("location", flat.pattern)
+        section.server = self.server
+        if self.server:
+            section.entries.append(Entry("server", self.server, flat.source))
+        return section
+
+    def one(self, flat: Flat, *, several: bool) -> None:
+        """Make the section of one location, or put it aside when nothing here serves it."""
+        ledger = self.draft.ledger
+        kind = "prefix" if flat.mark in ("", "^~") else flat.mark
+        if (kind, flat.text) in self.patterns:
+            ledger.lost(flat.source, "the server has this location already")
+            return
+        self.patterns.add((kind, flat.text))
+        answers = own(flat.block, "return")
+        target = (
+            None if answers else self.origins.find(flat.chain, flat.text, is_regex=flat.is_regex)
+        )
+        if target is None:
+            why = "it is not passed on to an origin; here it is answered 404 or 405"
+            for each in answers:
+                ledger.lost(each, "answers of the configuration's own are not made here", why)
+            kept_out = restricted(flat.chain, ledger)
+            if not kept_out and not ledger.knows(flat.source):
+                ledger.note(flat.source, why, "leave it to another server")
+            ledger.used(flat.source)
+            self.unserved.append(flat)
+            return
+        ledger.used(flat.source)
+        section = self.section(flat)
+        self.made.append((flat, section))
+        if target.place is not None:
+            bucket = add_bucket(self.draft, target.place, target.keys, target.source)
+            section.entries.append(Entry("bucket", bucket.name, target.source))
+        else:
+            section.entries.append(Entry("origin", target.url.root, target.source))
+        ledger.used(target.source)
+        self.rewrites(flat, section, target, several=several)
+        add_options(self.draft, section, merged(flat.chain[-flat.depth :]))
+        self.methods(flat, section)
+        if target.missing_403:
+            self.draft.put(section, "missing_403", "404")
+        if restricted(flat.chain, ledger):
+            section.close()
+
+    def rewrites(self, flat: Flat, section: Section, target: Target, *, several: bool) -> None:
+        """Add the rewrites of its own block, then what proxy_pass does with the path."""
+        ledger = self.draft.ledger
+        lines = own(flat.block, "rewrite")
+        if target.front and len(lines) > 1:
+            ledger.access(
+                target.source,
+                "several rewrites and then a path in front cannot be said here",
+                "write the rewrites by hand, then take `methods` out of the location",
+            )
+            section.close()
+        for each in lines:
+            words = each.args
+            flag = words[2] if len(words) > 2 else ""
+            if len(words) not in (2, 3) or any(not w or re.search(r"\s", w) for w in words):
+                ledger.lost(each, "a rewrite has two words, without space in them, and a flag")
+                section.close()
+                continue
+            if flag in ("redirect", "permanent") or "://" in words[1]:
+                ledger.lost(each, "redirects are not made here", "redirect in front of s3shield")
+                continue
+            if flag != "break" and several:
+                ledger.lost(
+                    each,
+                    "the location is not chosen again after it, as nginx does",
+                    "see that the bucket behind this location has what the new path names",
+                )
+            regex = python_regex(words[0])
+            value = f"{regex} {by_number(regex, words[1])}"
+            if flag and not target.front:
+                value += f" {flag}"
+            self.draft.put(section, "rewrite", value, each, guard=True)
+        last = self.last_rewrite(flat, target)
+        if last is not None:
+            self.draft.put(section, "rewrite", last, target.source, guard=True)
+
+    @staticmethod
+    def last_rewrite(flat: Flat, target: Target) -> str | None:
+        """Return what proxy_pass itself does with the path, as a rewrite."""
+        if target.front:
+            return f"^(.*)$ {target.front.replace('$', '$$')}$1 break"
+        if target.path is None:
+            return None
+        if flat.is_regex:
+            return f"{_plain(flat)} {target.path} break"
+        return prefix_rewrite(flat.text, target.path, exact=flat.mark == "=")
+
+    def methods(self, flat: Flat, section: Section) -> None:
+        """Add what is left of the methods, where the configuration says so."""
+        for block in flat.chain:
+            for each in (*own(block, "if"), *own(block, "limit_except")):
+                names = methods_of(each)
+                if names is not None:
+                    self.draft.put(section, "methods", names, each, guard=True)
+                    self.draft.ledger.whole(each)
+
+
+def _plain(flat: Flat) -> str:
+    """Return the regex of a location, to be a word of a rewrite."""
+    text = one_word(flat.text)
+    return f"(?i){text}" if flat.mark == "~*" else text
