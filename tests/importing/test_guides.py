@@ -84,6 +84,7 @@ class NginxTests(SynchronousTestCase):
 
     def test_nothing_to_serve(self):
         """The pieces that serve nothing by themselves are refused in words."""
+        need_crossplane()
         for name in ("nginx-resolver.conf", "nginx-module.conf"):
             with self.assertRaises(ImportFailed) as caught:
                 guide(name)
