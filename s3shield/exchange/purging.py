@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SPACED: Final = frozenset({b"surrogate-key", b"x-amz-meta-surrogate-key"})
 _MOST_TAGS: Final = 1000
+_AT_ONCE: Final = 50
+"""Purges begun in one turn of the event loop: a millisecond's worth."""
 _KEPT: Final = "".join(map(chr, range(0x21, 0x7F)))
 """Characters of a URL that stay; all others are percent-encoded."""
 
@@ -133,8 +136,18 @@ class Purger:
 
 def _purge(wanted: Iterable[tuple[Zone | None, Selector]], soft: bool) -> Deferred[int]:
     purges = {(id(zone), selector): (zone, selector) for zone, selector in wanted if zone}
-    counts = [zone.store.purge(selector, soft=soft) for zone, selector in purges.values()]
-    return gatherResults(counts, consumeErrors=True).addCallbacks(sum, _unwrapped)
+    left = deque(purges.values())
+    return Deferred.fromCoroutine(_in_groups(left, soft)).addErrback(_unwrapped)
+
+
+async def _in_groups(left: deque[tuple[Zone, Selector]], soft: bool) -> int:
+    """Purge all that is left, a group after the other; return how much went."""
+    count = 0
+    while left:
+        group = [left.popleft() for _ in range(min(_AT_ONCE, len(left)))]
+        purging = [zone.store.purge(selector, soft=soft) for zone, selector in group]
+        count += sum(await gatherResults(purging, consumeErrors=True))
+    return count
 
 
 def _unwrapped(failure: Failure) -> Failure:

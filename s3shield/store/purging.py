@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 
 _STEP: Final = 1000
 """Entries in one transaction: other processes' commits wait for it."""
-_AT_ONCE: Final = 200
-"""Changes made in one turn of the event loop."""
+_AT_ONCE: Final = 100
+_BYTES_AT_ONCE: Final = 1 << 20
+"""Changes made in one turn of the event loop, and bytes of records: both a millisecond or two."""
 _TRIES: Final = 3
 
 
@@ -117,15 +118,19 @@ class Purge:
             self._meant[digest] = entry.key
 
     def _overrule(self) -> None:
+        size = 0
         for _ in range(min(_AT_ONCE, len(self._meant))):
             digest, key = self._meant.popitem()
             entry = self._get(digest, key)
             if entry is None:
                 continue
+            size += len(entry.raw)
             response = is_response(entry)
             if response or not self._soft:
                 self._change(digest, softened(entry) if self._soft else None)
             self._count += response
+            if size >= _BYTES_AT_ONCE:
+                break
         if self._meant:
             self._call(self._overrule)
         else:

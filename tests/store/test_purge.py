@@ -122,6 +122,28 @@ class SelectorTests(PurgeCase):
         store.flush()
         self.assertEqual(store.stats().entries, 0)
 
+    def test_turns(self):
+        """No turn of the event loop overrules more than some entries, fewer where they are large."""
+        for body, count, turns in ((b"x", 250, [100, 100, 50]), (b"x" * (400 << 10), 7, [3, 3, 1])):
+            for soft in (False, True):
+                store = self.make_store()
+                self.patch(store._committing, "commit", lambda *_: None)
+                for number in range(count):
+                    self.put(store, b"key %d" % number, body)
+                seen, change, call = [], store._change, self.loop.callFromThread
+
+                def changing(*words, seen=seen, change=change):
+                    seen[-1] += 1
+                    return change(*words)
+
+                def turn(function, *words, seen=seen, call=call):
+                    seen.append(0)
+                    call(function, *words)
+
+                store._change, self.loop.callFromThread = changing, turn
+                self.assertEqual(self.purge(store, "all", soft=soft), count)
+                self.assertEqual([each for each in seen if each], turns, soft)
+
     def test_marks_do_not_count(self):
         """A mark that names selecting headers goes with its responses, and is not one."""
         store = self.make_store()
