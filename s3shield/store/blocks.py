@@ -124,8 +124,11 @@ class Blocks:
         """
         block = position >> self.shift
         last = min(self.count, _count(limit, self.shift))
-        while block < last and not self.has(block):
-            block += 1
+        if block < last:
+            # Bit by bit a gap of 100 GiB takes 8 ms, one of a terabyte 80.
+            bits = int.from_bytes(self._bits[block >> 3 : (last + 7) >> 3], "little")
+            bits >>= block & 7
+            block = min(last, block + (bits & -bits).bit_length() - 1) if bits else last
         return min(self.size, block << self.shift)
 
     def start_of(self, position: int) -> int:

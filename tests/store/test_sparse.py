@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import zlib
 
 from hypothesis import given, settings
@@ -39,6 +40,7 @@ class BlockTests(SynchronousTestCase):
         stop = blocks.gap_end(start, end)
         self.assertFalse(any(held[start:stop]))
         self.assertTrue(stop >= end or held[stop] or held[start], (start, end, stop))
+        self.assertLessEqual(stop, max(first, min(size, -(-end >> SHIFT) << SHIFT)))
         section = blocks.pack()
         if blocks.missing:
             self.assertEqual(sum(held), present_bytes(section, size, SHIFT))
@@ -46,6 +48,19 @@ class BlockTests(SynchronousTestCase):
             self.assertEqual((section, blocks.missing), (again.pack(), again.missing))
         else:
             self.assertEqual(4 * blocks.count, len(section))
+
+    def test_large(self):
+        """To see where a gap ends does not take a step for each block of it."""
+        blocks = Blocks(1 << 40, 20)
+        blocks.add(900_001, 1)
+        steps, before = [], sys.gettrace()
+        sys.settrace(lambda *_: lambda *_: steps.append(1))
+        try:
+            ends = [blocks.gap_end(3 << 20, 1 << 40), blocks.gap_end(900_002 << 20, 1 << 40)]
+        finally:
+            sys.settrace(before)
+        self.assertEqual(ends, [900_001 << 20, 1 << 40])
+        self.assertLess(len(steps), 50)
 
     @settings(max_examples=100, deadline=None)
     @given(st.integers(1, 3000), st.sets(st.integers(0, 2999)), st.sets(st.integers(0, 2999)))
