@@ -21,6 +21,11 @@ from s3shield.config.options import ALLOWED, BUCKET, DAEMON, LOCATION, ORIGIN, S
 from s3shield.policy import CacheStatus, NoStoreReason
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+KEY_FILE: Final = """\
+jcUxLpCwJR0mSxAnb6gcJ8dBw1+x+2TNMwABi0eLyLc=
+20260226/us-east-1/s3/aws4_request
+"""
+"""What lies beside an example as `media.key`: the guide's two lines."""
 PAGES: Final = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 
 _BLOCK: Final = re.compile(
@@ -43,6 +48,7 @@ class ExampleTests(SynchronousTestCase):
             path = Path(directory) / "example.ini"
             path.touch(mode=0o600)
             path.write_text(text)
+            (Path(directory) / "media.key").write_text(KEY_FILE)
             return load(path)
 
     def test_examples_load(self) -> None:

@@ -107,6 +107,8 @@ class PackagingTests(SynchronousTestCase):
             "demo/__main__.py",
             "docs/conf.py",
             "etc/s3shield.ini",
+            "etc/s3shield-rotate.service",
+            "etc/s3shield-rotate.timer",
             "tests/test_packaging.py",
             "twisted/plugins/s3shield_plugin.py",
         ):
@@ -129,7 +131,13 @@ class PackagingTests(SynchronousTestCase):
 
     def test_wheel_has_sample_and_licence(self) -> None:
         """A user of the wheel has a configuration to begin with, the licence, and types."""
-        for end in ("/s3shield.ini", "/LICENSE", "s3shield/py.typed"):
+        for end in (
+            "/s3shield.ini",
+            "/s3shield-rotate.service",
+            "/s3shield-rotate.timer",
+            "/LICENSE",
+            "s3shield/py.typed",
+        ):
             self.assertTrue(any(name.endswith(end) for name in self.wheel), end)
 
     def test_installed_commands(self) -> None:

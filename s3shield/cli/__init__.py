@@ -12,11 +12,11 @@ from typing import Final
 
 from s3shield import __version__
 
-from . import check, explain, import_config, presign, purge, signing_key, verify
+from . import check, explain, import_config, presign, purge, rotate, signing_key, verify
 
 __all__ = ["main"]
 
-_COMMANDS: Final = (check, explain, import_config, presign, purge, signing_key, verify)
+_COMMANDS: Final = (check, explain, import_config, presign, purge, rotate, signing_key, verify)
 _EXAMPLES: Final = """\
 examples:
   look for mistakes in a configuration, without starting anything:
@@ -27,6 +27,8 @@ examples:
     s3shield explain /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
   make the scoped key that stands in a configuration instead of the secret:
     s3shield signing-key -r eu-central-1 > /etc/s3shield/media.key
+  see to it, every day, that a key file has keys for the days to come:
+    s3shield rotate --from-file /root/aws.secret -r eu-central-1 /etc/s3shield/media.key
   make a URL that lets anybody fetch one object for an hour:
     s3shield presign --bucket media --region eu-central-1 --expires 1h films/intro.mp4
   make the daemon forget an object that has changed:

@@ -6,11 +6,14 @@ import argparse
 import datetime as dt
 from base64 import b64encode
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TextIO
 
 from s3shield.signing import Scope, derive_signing_key
 
-__all__ = ["Misuse", "add_parser", "read_secret", "region_from", "run"]
+from .keys_ahead import KeysWanted, put_ahead
+
+__all__ = ["Misuse", "add_parser", "add_secret_options", "read_secret", "region_from", "run"]
 
 _EXAMPLES = """\
 examples:
@@ -18,10 +21,13 @@ examples:
     s3shield signing-key -r eu-central-1 > /etc/s3shield/media.key
   the secret from a password store, for tomorrow:
     pass show aws/media | s3shield signing-key -k - -r eu-central-1 -d 20260227
+  keys for two weeks, today the first, into that file; those in it that are good stay:
+    s3shield signing-key -r eu-central-1 --append /etc/s3shield/media.key --days 14
 
 Two lines are printed: the key in base64, then its scope. The key signs for that region and
 service only, and AWS takes it for up to seven days from its date; the secret cannot be
-computed from it.
+computed from it. With --append nothing but one line about what was done is printed: the file
+is replaced as a whole, with mode 0600, and a daemon that runs takes the keys in by itself.
 
 exit status: 0, 1 for a value that cannot be used, 2 for wrong usage
 """
@@ -41,13 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "-k",
-        "--secret-key",
-        metavar="SECRET",
-        help="the secret key; - reads it from standard input; left out: AWS_SECRET_ACCESS_KEY "
-        "(others on this machine can see a secret on a command line)",
-    )
+    add_secret_options(parser)
     parser.add_argument(
         "-r", "--region", help="the region; left out: AWS_REGION or AWS_DEFAULT_REGION"
     )
@@ -61,7 +61,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say on standard error what is done"
     )
+    parser.add_argument(
+        "--append",
+        metavar="FILE",
+        help="put the keys into FILE instead; drop those in it that are over",
+    )
+    parser.add_argument(
+        "--days",
+        type=int,
+        metavar="N",
+        help="with --append: a key for each of N days, --date the first (default: 1)",
+    )
     parser.set_defaults(run=run)
+
+
+def add_secret_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the secret key comes from, for `read_secret`."""
+    parser.add_argument(
+        "-k",
+        "--secret-key",
+        metavar="SECRET",
+        help="the secret key; - reads it from standard input; left out: AWS_SECRET_ACCESS_KEY "
+        "(others on this machine can see a secret on a command line)",
+    )
+    parser.add_argument(
+        "--from-file", metavar="PATH", help="read the secret key from the first line of PATH"
+    )
 
 
 def run(
@@ -78,9 +103,19 @@ def run(
         region = region_from(args.region, environ)
         if region is None:
             raise Misuse("no region: give -r REGION or set AWS_REGION")
+        if args.days is not None and args.append is None:
+            raise Misuse("--days goes with --append FILE: two lines are printed, no more")
+        if args.no_base64 and args.append is not None:
+            raise Misuse("a key file is base64: --no-base64 does not go with --append")
         date = args.date or f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y%m%d}"
         scope = Scope(date, region, args.service)
-        key = derive_signing_key(read_secret(args.secret_key, stdin, stderr, environ), scope)
+        secret = read_secret(args.secret_key, stdin, stderr, environ, file=args.from_file)
+        if args.append is not None:
+            days = 1 if args.days is None else args.days
+            wanted = KeysWanted(secret, date, days, region, args.service)
+            print(put_ahead(args.append, wanted, now), file=stdout)
+            return 0
+        key = derive_signing_key(secret, scope)
     except Misuse as why:
         print(f"s3shield signing-key: {why}", file=stderr)
         return 2
@@ -102,28 +137,49 @@ def region_from(option: str | None, environ: Mapping[str, str]) -> str | None:
 
 
 def read_secret(
-    option: str | None, stdin: TextIO, stderr: TextIO, environ: Mapping[str, str]
+    option: str | None,
+    stdin: TextIO,
+    stderr: TextIO,
+    environ: Mapping[str, str],
+    *,
+    file: str | None = None,
+    quiet: bool = False,
 ) -> str:
     """Return the secret key: the option's, `-` for a line of `stdin`, or the environment's.
 
-    Warns on `stderr` about one on the command line. Raises Misuse when there is none,
-    ValueError, without quoting it, when it cannot be one.
+    file: path of a file with it, instead. quiet: do not warn about one on the command line.
+    Raises Misuse when there is none, ValueError, without quoting it, when it cannot be one.
     """
-    if option is None:
-        secret = environ.get("AWS_SECRET_ACCESS_KEY")
+    if file is not None:
+        if option is not None:
+            raise Misuse("give --secret-key or --from-file, not both")
+        secret = _first_line(file)
+    elif option is None:
+        secret = environ.get("AWS_SECRET_ACCESS_KEY", "")
         if not secret:
             raise Misuse("no secret key: pipe it in with -k -, or set AWS_SECRET_ACCESS_KEY")
     elif option == "-":
         secret = stdin.readline().rstrip("\r\n")
     else:
-        print(
-            "warning: others on this machine can see a secret on a command line; "
-            "use -k - or AWS_SECRET_ACCESS_KEY",
-            file=stderr,
-        )
+        if not quiet:
+            print(
+                "warning: others on this machine can see a secret on a command line; "
+                "use -k - or AWS_SECRET_ACCESS_KEY",
+                file=stderr,
+            )
         secret = option
     if not secret or secret != secret.strip():
         raise ValueError("the secret key is empty or has white space at its ends")
     if not secret.isprintable():
         raise ValueError("the secret key has characters that no secret key has")
     return secret
+
+
+def _first_line(path: str) -> str:
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            return file.readline(1024).rstrip("\r\n")
+    except OSError as why:
+        raise ValueError(f"cannot read {path}: {why.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"cannot read {path}: it is not text") from None
