@@ -76,6 +76,7 @@ class BucketCall:
         "_call",
         "_error",
         "_extra",
+        "_in_time",
         "_method",
         "_offset",
         "_origin",
@@ -112,6 +113,7 @@ class BucketCall:
         self._policy = policy
         self._started = origin.bucket.monotonic()
         self._at = self._offset = 0.0  # epoch seconds that it was signed for
+        self._in_time = True  # signed with a key that S3 has no reason to refuse
         self._signer = origin.requests.signer
         self._call: Call | None = None
         self._timer: Timer | None = None
@@ -130,6 +132,7 @@ class BucketCall:
         self._error, self._body = None, b""
         self._at, self._offset = origin.bucket.now(), origin.bucket.offset
         self._signer = signer = origin.requests.signer_now()
+        self._in_time = signer.in_time(self._at)
         head = origin.requests.head(signer, self._at, method, request, self._route, self._extra)
         self._call = origin.pool_for(signer).fetch(
             method, head + body_of(method, request), self, idempotent=method not in ONCE
@@ -297,6 +300,7 @@ class BucketCall:
             or status in (301, 307, 400, 429)
             or code in _CONFIGURATION
             or credential_failure(status, code)
+            or (status == 403 and not self._in_time)
         )
         if unanswered or status == 403:
             ours = unanswered and not is_passing(status, code)

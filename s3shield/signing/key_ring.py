@@ -7,12 +7,13 @@ there for the days on which nobody made a new one. Pure: time comes in.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Final
 
 import attrs
 
-from .scope import ScopedKey
+from .scope import WEEK, ScopedKey
 
 __all__ = ["KeyNotice", "KeyRing", "key_notice"]
 
@@ -34,6 +35,11 @@ class KeyRing:
     """
 
     keys: tuple[ScopedKey, ...] = attrs.field(converter=_in_order)
+    _begins: tuple[int, ...] = attrs.field(init=False, eq=False, repr=False)
+
+    @_begins.default
+    def _of_each(self) -> tuple[int, ...]:
+        return tuple([key.scope.begins for key in self.keys])
 
     def __attrs_post_init__(self) -> None:
         if len({(key.scope.region, key.scope.service) for key in self.keys}) != 1:
@@ -80,13 +86,12 @@ class KeyRing:
 
         When none has, the first to come; when all are over, the last: S3 has the last word.
         """
-        begun = [key for key in self.keys if key.scope.begins <= now]
-        return begun[-1] if begun else self.keys[0]
+        return self.keys[max(bisect_right(self._begins, now) - 1, 0)]
 
     def valid(self, now: float) -> bool:
         """Tell whether there is a key that is good at `now`."""
-        scope = self.at(now).scope
-        return scope.begins <= now < scope.ends
+        begun = bisect_right(self._begins, now)
+        return begun > 0 and now < self._begins[begun - 1] + WEEK
 
     def expires(self, now: float) -> int:
         """Return until when there is a good key from `now` on, without a gap: epoch seconds.

@@ -110,6 +110,11 @@ class Signer:
         self._ring = credentials.ring
         self._scope, self._signing_key, self._second = None, b"", None
 
+    def in_time(self, now: float) -> bool:
+        """Tell whether, of several scoped keys, one is good at `now`; else True."""
+        several = None if self.credentials is None else self.credentials.keys
+        return several is None or several.valid(now)
+
     def _check_v4(self, credentials: Credentials) -> None:
         if self.mode is SignMode.V4_QUERY and self.lifetime > _LONGEST_V4:
             raise ValueError(

@@ -13,6 +13,8 @@ from s3shield.policy import (
     OriginFailure,
     ResponseHead,
 )
+from s3shield.signing import Credentials
+from tests.signing.test_key_ring import key, ring
 
 from .asked import FIELDS, Asked, document
 
@@ -149,3 +151,32 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual(b"GET", fields[b"Allow"])
             self.assertEqual(b"Thu, 01 Jan 1970 00:00:00 GMT", fields[b"Date"])
             self.assertIn(b"%d" % status, body)
+
+
+class KeysOver(Asked):
+    """A 403 where no key of the key file is good is about the keys, whatever S3 calls it."""
+
+    def test_access_denied(self) -> None:
+        """It is a failure then, never an answer that is stored; a missing key stays one."""
+        for days, failed in (((-7,), True), ((1,), True), ((-6,), False), ((-7, 0), False)):
+            with self.subTest(days=days):
+                self.again()
+                self.make(Credentials("AKIA", keys=ring(*days)))
+                heard = self.told(403, document("AccessDenied"), missing_403=404)
+                if failed:
+                    assert heard.failure is not None
+                    self.assertEqual((heard.failure.status, heard.head), (403, None))
+                else:
+                    assert heard.head is not None
+                    self.assertEqual(heard.head.status, 404)
+                heard = self.told(404, document("NoSuchKey"))
+                assert heard.head is not None
+                self.assertEqual(heard.head.status, 404)
+
+    def test_key_in_the_configuration(self) -> None:
+        """A single key is left to S3, which may not be Amazon's and may not count the days."""
+        one = key(-30)
+        self.make(Credentials("AKIA", signing_key=one.signing_key, scope=one.scope))
+        heard = self.told(403, document("AccessDenied"))
+        assert heard.head is not None
+        self.assertEqual(heard.head.status, 403)

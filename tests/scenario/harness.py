@@ -288,13 +288,17 @@ class Scenario(TestCase):
     log = Logger()
 
     def setUp(self) -> None:
-        self.origin = Origin()
+        self.origin = self.make_origin()
         self.addCleanup(self.origin.stop)
         self.addCleanup(lambda: self.assertEqual([], self.origin.failures))
         self.cache_path = os.path.abspath(self.mktemp())
         self.log_path = os.path.abspath(self.mktemp())
         self.serving: Serving | None = None
         self.address = ""
+
+    def make_origin(self) -> Any:
+        """Return the scripted origin."""
+        return Origin()
 
     def config_text(self, location: str, cache: str, more: str) -> str:
         def indent(text: str) -> str:
@@ -324,9 +328,12 @@ origin = http://127.0.0.1:{self.origin.number}
             file.write(self.config_text(location, cache, more))
         await self.start(load(path))
 
-    async def start(self, config: Any) -> None:
+    async def start(self, config: Any, **more: Any) -> None:
+        """Serve `config`. more: for `Serving`, a clock for instance."""
         self.access_log = AccessLog(self.log_path, "json", reactor=reactor)
-        serving = Serving(reactor, config, shared=False, access_log=self.access_log, log=self.log)
+        serving = Serving(
+            reactor, config, shared=False, access_log=self.access_log, log=self.log, **more
+        )
         self.serving = serving
         sockets = [(listen, bind(listen.text)) for listen in config.listens]
         self.port = sockets[0][1].getsockname()[1]
