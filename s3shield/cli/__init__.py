@@ -12,17 +12,29 @@ from typing import Final
 
 from s3shield import __version__
 
-from . import check, explain, import_config, presign, purge, rotate, signing_key, verify
+from . import check, doctor, explain, import_config, presign, purge, rotate, signing_key, verify
 
 __all__ = ["main"]
 
-_COMMANDS: Final = (check, explain, import_config, presign, purge, rotate, signing_key, verify)
+_COMMANDS: Final = (
+    check,
+    doctor,
+    explain,
+    import_config,
+    presign,
+    purge,
+    rotate,
+    signing_key,
+    verify,
+)
 _EXAMPLES: Final = """\
 examples:
   look for mistakes in a configuration, without starting anything:
     s3shield check /etc/s3shield/s3shield.ini
   see what is in force, everything inherited filled in, secrets masked:
     s3shield check --dump /etc/s3shield/s3shield.ini
+  ask each bucket whether all is well: name, TLS, clock, signature, rights:
+    s3shield doctor /etc/s3shield/s3shield.ini
   see where a request would go, and what would be signed:
     s3shield explain /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
   make the scoped key that stands in a configuration instead of the secret:

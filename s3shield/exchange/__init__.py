@@ -7,15 +7,19 @@ from .careful import CarefulLocation
 from .change import Invalidation
 from .claiming import Claiming
 from .location import Location
+from .mismatch import Mismatch, compare
+from .moving import Move, moved
 from .origin import BucketOrigin, Origin, PlainOrigin
 from .origin_request import BucketRequests, PlainRequests
 from .purging import PurgeMethod, Purger
 from .rules import Rules
+from .s3_errors import MAX_ERROR_BODY, advice, error_code
 from .site import Site, Tree
 from .transaction import Surroundings
 from .zone import Zone
 
 __all__ = [
+    "MAX_ERROR_BODY",
     "Bucket",
     "BucketOrigin",
     "BucketRequests",
@@ -23,6 +27,8 @@ __all__ = [
     "Claiming",
     "Invalidation",
     "Location",
+    "Mismatch",
+    "Move",
     "Origin",
     "PlainOrigin",
     "PlainRequests",
@@ -33,4 +39,8 @@ __all__ = [
     "Surroundings",
     "Tree",
     "Zone",
+    "advice",
+    "compare",
+    "error_code",
+    "moved",
 ]

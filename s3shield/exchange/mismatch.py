@@ -43,11 +43,13 @@ class Mismatch:
     r"""What came of comparing.
 
     verdict: str, one sentence without a full stop. texts: (title, text) pairs, each text
-    one line with `\n` for line ends, secrets masked; ours before S3's of the same.
+    one line with `\n` for line ends, secrets masked; ours before S3's of the same. same:
+    whether S3 signed what we did, so that the key must be wrong.
     """
 
     verdict: str
     texts: tuple[tuple[str, str], ...]
+    same: bool
 
 
 def compare(ours: Explanation, body: bytes) -> Mismatch:
@@ -67,14 +69,15 @@ def compare(ours: Explanation, body: bytes) -> Mismatch:
         if mine and other:
             compared = True
             verdict = verdict or _difference(title, mine, other)
+    same = compared and not verdict
     if not compared:
         verdict = "S3 does not show what it received"
-    elif not verdict:
+    elif same:
         verdict = (
             "S3 signed the same text: the secret, or the signing key with its scope, "
             "is not this access key's"
         )
-    return Mismatch(verdict, tuple(texts))
+    return Mismatch(verdict, tuple(texts), same)
 
 
 def _masked(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -10,6 +11,7 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 
 from .harness import BucketScenario, Origin, answer, until
+from .test_demo import BUCKET, filled
 
 CODES: dict[int, str] = {
     301: "PermanentRedirect",
@@ -286,3 +288,56 @@ class ScopedKeyTests(S3Errors):
         await self.shield()
         self.assertEqual(502, (await self.get("/a", "HEAD")).status)
         self.assertEqual(1, len(self.origin.asked))
+
+
+class RealServerTests(S3Errors):
+    """Swift refuses what is signed for another time or region, and says what it has seen."""
+
+    def config_text(self, location: str, cache: str, more: str) -> str:
+        """The bucket of the real server, its options changed by `more`."""
+        server = self.there.server
+        options = {
+            "aws_s3_bucket": BUCKET,
+            "aws_endpoint": server.endpoint,
+            "aws_access_key": server.access_key,
+            "aws_secret_key": server.secret_key,
+            "aws_region": server.region,
+            **dict(line.split(" = ") for line in more.splitlines()),
+        }
+        text = super().config_text(location, cache, "").partition("[bucket:b]")[0]
+        return text + "[bucket:b]\n" + "".join(f"{k} = {v}\n" for k, v in options.items())
+
+    async def ask(self, more: str = "") -> Any:
+        """Ask for the first of the demo's objects."""
+        self.there = filled("swift")
+        await self.shield(more=more)
+        return await self.get(self.there.objects[0].path)
+
+    async def test_region(self) -> None:
+        """The region that it names is the right one."""
+        got = await self.ask("aws_region = eu-west-1")
+        self.assertEqual((200, self.there.objects[0].body), (got.status, got.body))
+        self.assertIn(f"set aws_region = {self.there.server.region}", "".join(self.events))
+
+    async def test_clock(self) -> None:
+        """Its Date is what it wants requests to be signed with."""
+        for wrong_by in (-7200.0, 7200.0):
+            self.clock = lambda wrong_by=wrong_by: time.time() + wrong_by
+            got = await self.ask()
+            self.assertEqual((200, self.there.objects[0].body), (got.status, got.body))
+            await self.stop()
+        self.assertEqual(2, "".join(self.events).count("this machine's clock is 7200 s "))
+
+    async def test_wrong_secret(self) -> None:
+        """It shows what it signed: the same as we did, so it is the secret."""
+        got = await self.ask("aws_secret_key = SeCrEt")
+        self.assertEqual(502, got.status)
+        text = "\n".join(self.events)
+        self.assertIn("S3 signed the same text", text)
+        for title in ("canonical request", "string to sign"):
+            ours, theirs = (
+                re.findall(rf"(?m){whose} {title} *: (.*)$", text) for whose in ("our", "S3's")
+            )
+            self.assertEqual(1, len(ours))
+            self.assertEqual(ours, theirs)
+        self.assertNotIn("SeCrEt", text)
