@@ -95,5 +95,5 @@ def advice(status: int, code: str) -> str:
     if status == 400:
         return "the endpoint does not understand the request; check aws_sign and aws_region"
     if status in (301, 307):
-        return "the endpoint sends us elsewhere; check aws_region, and scheme and port of aws_endpoint"
+        return "the endpoint sends us elsewhere; check aws_region and aws_endpoint, its scheme too"
     return "the origin has a fault of its own"
