@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 LOOP_ITSELF: Final = "the loop itself, or no processor for it"
-_MOST: Final = 4
+_MOST: Final = 6
 _LIBRARY: Final = re.compile(r".*/(?:(?:site|dist)-packages|python3\.[0-9]+)/")
 _TELL_EVERY: Final = 1.0
 
@@ -120,15 +120,19 @@ class StallNotes:
     def __init__(self) -> None:
         self._places: dict[str, _Told] = {}
 
-    def note(self, what: Culprit, seconds: float, now: float) -> list[str]:
+    def note(
+        self, what: Culprit, seconds: float, now: float, work: float | None = None
+    ) -> list[str]:
         """Return the lines to write about one hold: one, or none yet.
 
-        now: seconds, monotonic; `due` has been called with it.
+        now: seconds, monotonic; `due` has been called with it. work: seconds of processor time
+        that the loop's thread had meanwhile, where that is known.
         """
         told = self._places.get(what.place)
         if told is None:
             self._places[what.place] = _Told(now, what.text)
-            return [f"event loop held for {_millis(seconds)}: {what.text}"]
+            busy = "" if work is None else f" ({_millis(min(work, seconds))} of it computing)"
+            return [f"event loop held for {_millis(seconds)}: {what.text}{busy}"]
         told.text = what.text
         told.untold += 1
         told.longest = max(told.longest, seconds)

@@ -5,7 +5,9 @@ for it. One that does not come within the limit means that the loop is held: the
 looks once at the stack of the loop's thread, waits on, and tells how long it was and what
 it saw. What never lets go of the interpreter's lock, the thread cannot see while it lasts:
 it looks as soon as it can, which is in the same function still, as a rule. For garbage
-collections, which hold every thread, the interpreter itself says when.
+collections, which hold every thread, the interpreter itself says when. How much of a hold the
+loop's thread was computing, its processor clock says: the rest it waited, for a disk, for
+another thread, or for a processor.
 
 A hold that begins between two beats is measured from the second one on: it is told for
 sure when it is half as long again as the limit.
@@ -19,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -33,7 +36,9 @@ __all__ = ["StallWatch", "watch_stalls"]
 _LONG: Final = 1.0
 """Seconds after which a hold is told though it has not ended: it may never."""
 _DEEPEST: Final = 200
-_LATE: Final = float("-inf")
+_Beat = tuple[float, float]
+"""Seconds: monotonic, and of processor time of the loop's thread."""
+_LATE: Final = float("-inf"), 0.0
 _UNSEEN: Final = Culprit("unknown, it was over before it could be looked at", "unseen")
 _ROOT: Final = f"{Path(__file__).resolve().parents[1]}/"
 
@@ -43,7 +48,8 @@ class StallWatch:
 
     post: runs a function in the loop, from any thread. limit: seconds. tell: takes a line;
     called in a thread of ours. monotonic: seconds. frames: sys._current_frames. root: the
-    directory of the functions that are named, with a slash.
+    directory of the functions that are named, with a slash. work: processor seconds of the
+    loop's thread; None: as the system says, where it does.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class StallWatch:
         monotonic: Callable[[], float] = time.monotonic,
         frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,  # noqa: SLF001  # its name
         root: str = _ROOT,
+        work: Callable[[], float] | None = None,
     ) -> None:
         self._post = post
         self._limit = limit
@@ -62,10 +69,11 @@ class StallWatch:
         self._monotonic = monotonic
         self._frames = frames
         self._root = root
+        self._work = work
         self._notes = StallNotes()
         self._under: tuple[Frame, ...] = ()
         self._loop = 0
-        self._beats: SimpleQueue[float | None] = SimpleQueue()  # None: the end
+        self._beats: SimpleQueue[_Beat | None] = SimpleQueue()  # None: the end
         self._collecting: float | None = None
         self._pauses: deque[Pause] = deque(maxlen=64)
         self._patience = sys.getswitchinterval()
@@ -76,6 +84,8 @@ class StallWatch:
         """Begin, in the loop's thread."""
         self._running = True
         self._loop = threading.get_ident()
+        if self._work is None and hasattr(time, "pthread_getcpuclockid"):  # macOS has none
+            self._work = partial(time.clock_gettime, time.pthread_getcpuclockid(self._loop))
         gc.callbacks.append(self._collected)
         # For so long a thread that only computes keeps another from looking at it.
         self._patience = sys.getswitchinterval()
@@ -97,7 +107,10 @@ class StallWatch:
     def _beat(self) -> None:
         if not self._under:
             self._under = _stack(sys._getframe(1))  # noqa: SLF001  # its name
-        self._beats.put(self._monotonic())
+        self._beats.put(self._now())
+
+    def _now(self) -> _Beat:
+        return self._monotonic(), 0.0 if self._work is None else self._work()
 
     # In whichever thread collects garbage
 
@@ -119,7 +132,7 @@ class StallWatch:
         for line in self._notes.rest():
             self._tell(line)
 
-    def _wait(self, seconds: float | None) -> float | None:
+    def _wait(self, seconds: float | None) -> _Beat | None:
         """Return when the beat ran, _LATE when it has not, None at the end."""
         try:
             return self._beats.get(timeout=seconds)
@@ -128,7 +141,7 @@ class StallWatch:
 
     def _round(self) -> bool:
         """Watch one beat; False at the end."""
-        posted = self._monotonic()
+        posted = self._now()
         self._post(self._beat)
         seen: Culprit | None = None
         ran = self._wait(self._limit)
@@ -137,7 +150,7 @@ class StallWatch:
         if ran == _LATE:
             ran = self._wait(_LONG)
         if ran == _LATE:
-            seconds = round(self._monotonic() - posted, 1)
+            seconds = round(self._monotonic() - posted[0], 1)
             self._tell(f"event loop held for {seconds} s so far: {self._look().text}")
             ran = self._wait(None)
         if ran is None:
@@ -149,16 +162,16 @@ class StallWatch:
         stack = _stack(self._frames().get(self._loop))
         return culprit(stack, self._under, self._root)
 
-    def _note(self, posted: float, ran: float, seen: Culprit | None) -> None:
-        pauses = [self._pauses.popleft() for _ in range(len(self._pauses))]
-        found = [(collecting(pause), pause.seconds) for pause in pauses]
-        seconds = held(posted, ran, pauses)
-        if seconds > self._limit:
-            found.append((seen or _UNSEEN, seconds))
+    def _note(self, posted: _Beat, ran: _Beat, seen: Culprit | None) -> None:
         now = self._monotonic()
         lines = self._notes.due(now)
-        for what, seconds in found:
-            lines += self._notes.note(what, seconds, now)
+        pauses = [self._pauses.popleft() for _ in range(len(self._pauses))]
+        for pause in pauses:
+            lines += self._notes.note(collecting(pause), pause.seconds, now)
+        seconds = held(posted[0], ran[0], pauses)
+        if seconds > self._limit:
+            work = None if self._work is None else ran[1] - posted[1]
+            lines += self._notes.note(seen or _UNSEEN, seconds, now, work)
         for line in lines:
             self._tell(line)
 

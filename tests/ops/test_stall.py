@@ -41,8 +41,8 @@ class Words(SynchronousTestCase):
             ([WAIT, FLUSH], "threading.py:327 wait < store/commits.py:120 flush"),
             ([FIRED], "twisted/internet/defer.py:701 _runCallbacks"),
             ([Frame("<string>", 3, "<module>")], "<string>:3 <module>"),
-            (deep, "a.py:0 f0 < a.py:1 f1 < a.py:2 f2 < a.py:3 f3"),
-            ([WAIT] * 9, " < ".join(["threading.py:327 wait"] * 4)),
+            (deep, " < ".join(f"a.py:{at} f{at}" for at in range(6))),
+            ([WAIT] * 9, " < ".join(["threading.py:327 wait"] * 6)),
             ([], LOOP_ITSELF),
         ):
             self.assertEqual(culprit([*stack, *UNDER], UNDER, ROOT).text, text)
@@ -122,6 +122,17 @@ class Ration(SynchronousTestCase):
             if what is not None:
                 told += notes.note(what, seconds, now)
             self.assertEqual(told, lines, now)
+
+    def test_work(self) -> None:
+        """Where it is known, it is told how much of a hold was work, never more than all of it."""
+        for work, end in (
+            (0.003, " (3 ms of it computing)"),
+            (0.5, " (38 ms of it computing)"),
+            (0.0, " (0 ms of it computing)"),
+            (None, ""),
+        ):
+            told = StallNotes().note(Culprit("x", "x"), 0.038, 0.0, work)
+            self.assertEqual(told, [f"event loop held for 38 ms: x{end}"])
 
     def test_rest(self) -> None:
         """What is not told at the end is told then, once."""

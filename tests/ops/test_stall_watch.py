@@ -112,7 +112,14 @@ class Held(SynchronousTestCase):
         """Watch a loop with a gate."""
         gate = Gate(loop, opens=opens)
         self.addCleanup(gate.opened.set)
-        watch = StallWatch(gate.post, LIMIT, self.lines.put, frames=gate.frames, root=HERE)
+        watch = StallWatch(
+            gate.post,
+            LIMIT,
+            self.lines.put,
+            frames=gate.frames,
+            root=HERE,
+            work=itertools.count(0).__next__,
+        )
         loop.call(watch.start)
         self.addCleanup(watch.stop)
         return gate, watch
@@ -141,7 +148,7 @@ class Held(SynchronousTestCase):
             self.assertRegex(
                 line,
                 r"^event loop held for \d+ ms: (threading\.py:\d+ \w+ < )?"
-                r"test_stall_watch\.py:\d+ hold_the_loop$",
+                r"test_stall_watch\.py:\d+ hold_the_loop \(\d+ ms of it computing\)$",
             )
             watch.stop()
             self.assertNothingLeft()
