@@ -37,7 +37,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
     """Return (number, line), lines that end in a backslash joined, without comments."""
     found = []
     start, sofar = 0, ""
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(text.split("\n"), 1):
         start = start or number
         if raw.endswith("\\"):
             sofar += raw[:-1] + " "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Final
@@ -25,34 +26,34 @@ def _tokens(path: str, text: str) -> Iterator[_Token]:
         from crossplane.lexer import lex  # noqa: PLC0415
     except ImportError:
         raise ImportFailed(path, 0, _ABSENT) from None
-    last = ""
+    last, at = "", 0
     try:
         for token, line, quoted in lex(path):
             if quoted or not token.startswith("#"):
-                last = token if not quoted else "quoted"
+                last, at = "" if quoted else token, line
                 yield token, line, quoted
     except NgxParserSyntaxError as why:
-        reason = "a } without its {" if "unexpected" in why.strerror else "it cannot be read"
+        reason = "a } without its {"
         if "end of file" in why.strerror:
             reason = "the file ends inside a block or a quote: a } or a quote is missing"
         raise ImportFailed(path, why.lineno or 0, reason) from None
-    if last not in ("", ";", "}") or not _ends(text):
+    # The lexer says nothing of a word or a quote that the end of the file cuts off.
+    end, bare = _last_line(text)
+    if end > at or (end and (last not in (";", "}") or not bare.endswith((";", "}")))):
         raise ImportFailed(
-            path, text.count("\n"), "the file ends inside a directive or a quote: a ; is missing"
+            path, end, "the file ends inside a directive or a quote: a ; or a quote is missing"
         )
 
 
-def _ends(text: str) -> bool:
-    """Tell whether the last line with something on it can be the last one.
-
-    The lexer says nothing of a word or a quote that the end of the file cuts off.
-    """
-    for line in reversed(text.splitlines()):
+def _last_line(text: str) -> tuple[int, str]:
+    """Return number and text of the last line with more than a comment on it; 0 for none."""
+    found = (0, "")
+    for number, line in enumerate(text.split("\n"), 1):
         bare = line.strip()
-        if not bare or bare.startswith("#"):
-            continue
-        return "#" in bare or bare.endswith((";", "}"))
-    return True
+        if bare and not bare.startswith("#"):
+            found = (number, bare)
+    number, bare = found
+    return number, re.sub(r"\s#.*|(?<=[;{}])#.*", "", bare).rstrip()
 
 
 def read_nginx(path: str, library: Library) -> tuple[Directive, ...]:
