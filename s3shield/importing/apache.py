@@ -13,7 +13,7 @@ from .apache_buckets import Proxies, parameters
 from .apache_options import add_cache, add_daemon, add_options
 from .apache_origin import Unasked
 from .apache_passes import PATHS, TREES, Pass, find_passes, read_address, takes
-from .apache_words import LOST, NEEDLESS, SECTIONS_LOST
+from .apache_words import CONDITIONS, LOST, NEEDLESS, SECTIONS_LOST
 from .draft import Draft, Entry, Section
 from .listens import Listens
 from .regexes import one_word, prefix_rewrite, python_regex
@@ -79,9 +79,9 @@ class _Apache:
             if not self.ledger.knows(each):
                 self.ledger.needless(each, "the servers say where they listen")
         self.listens.settle_names()
+        inherited = self.locations("", (self.whole,), [])
         for name, host in zip(names, self.hosts, strict=True):
-            self.locations(name, (self.whole, host.block or ()))
-        self.locations("", (self.whole,))
+            self.locations(name, (self.whole, host.block or ()), inherited)
         Unasked(self.draft, self.proxies, self.listens).add(self.whole)
         self.closed_first()
         self.sweep(self.whole)
@@ -143,7 +143,13 @@ class _Apache:
 
     # What is passed on
 
-    def locations(self, server: str, scopes: tuple[Block, ...]) -> None:
+    def locations(
+        self, server: str, scopes: tuple[Block, ...], inherited: list[tuple[Pass, Section]]
+    ) -> list[tuple[Pass, Section]]:
+        """Make the locations of a host, or of all of them; return them.
+
+        inherited: of all hosts, which this one may keep somebody out of.
+        """
         block = scopes[-1]
         made: list[tuple[Pass, Section]] = []
         excluded: list[Pass] = []
@@ -154,14 +160,16 @@ class _Apache:
             section = self.location(server, each, scopes, made)
             if section is not None:
                 made.append((each, section))
+        both = [*made, *inherited]
         for each in excluded:
-            self.closed(server, each.path, each.source, made, "what it leaves out is closed here")
+            self.closed(server, each.path, each.source, both, "what it leaves out is closed here")
         for around in lowered(block, *PATHS):
-            self.path_section(server, around, made)
-        conditions = [each for each in block if each.name.lower() in SECTIONS_LOST]
-        if restricted([each.block or () for each in conditions], self.ledger):
-            for _, section in made:
-                section.close()
+            self.path_section(server, around, made, both)
+        conditions = [each for each in block if each.name.lower() in CONDITIONS]
+        sides = [each.block or () for each in conditions]
+        host = lowered(block, "sslverifyclient") if server else []
+        if restricted([*sides, host], self.ledger):
+            self.close_all(server, made, inherited)
         for rule in refusals(block):
             self.ledger.access(
                 rule,
@@ -169,10 +177,22 @@ class _Apache:
                 "guard it in front of s3shield, then take the closed location out",
             )
             if rule.first.startswith("!"):
-                for _, section in made:
-                    section.close()
+                self.close_all(server, made, inherited)
             else:
-                self.closed(server, f"~ {python_regex(rule.first)}", rule, made, "")
+                self.closed(server, f"~ {python_regex(rule.first)}", rule, both, "")
+        return made
+
+    def close_all(
+        self,
+        server: str,
+        made: Sequence[tuple[Pass, Section]],
+        inherited: Sequence[tuple[Pass, Section]],
+    ) -> None:
+        """Close what a host has, and what it has of all hosts, for itself."""
+        for _, section in made:
+            section.close()
+        for each, section in inherited:
+            self.closed(server, section.name, each.source, [(each, section)], "")
 
     def location(
         self,
@@ -264,7 +284,11 @@ class _Apache:
                     self.ledger.whole(limit)
 
     def path_section(
-        self, server: str, each: Directive, made: Sequence[tuple[Pass, Section]]
+        self,
+        server: str,
+        each: Directive,
+        made: Sequence[tuple[Pass, Section]],
+        both: Sequence[tuple[Pass, Section]],
     ) -> None:
         """Close the part of a location that a section of its own keeps somebody out of."""
         inside = each.block or ()
@@ -277,7 +301,7 @@ class _Apache:
             return
         if restricted([inside], self.ledger):
             self.ledger.used(each)
-            self.closed(server, pattern, each, made, "")
+            self.closed(server, pattern, each, both, "")
 
     def closed(
         self,

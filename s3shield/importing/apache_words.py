@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LOST", "NEEDLESS", "SECTIONS_LOST"]
+__all__ = ["CONDITIONS", "LOST", "NEEDLESS", "SECTIONS_LOST"]
 
 _ITSELF: Final = "it is so here without being said"
 _MODULES: Final = "there are no modules to load"
@@ -42,7 +42,7 @@ NEEDLESS: Final = {
         (
             *("options", "allowoverride", "allowoverridelist", "directoryindex", "accessfilename"),
             *("addtype", "typesconfig", "adddefaultcharset", "addlanguage", "mimemagicfile"),
-            *("addcharset", "addencoding", "addhandler", "sethandler", "fileetag", "indexoptions"),
+            *("addcharset", "addencoding", "fileetag", "indexoptions"),
             *("forcetype", "documentroot"),
         ),
         _FILES,
@@ -130,6 +130,7 @@ LOST: Final = {
         _PACKAGED,
     ),
     "proxyset": ("it is of a balancer, or of an address that nothing here asks", ""),
+    **dict.fromkeys(("addhandler", "sethandler", "action"), ("handlers are not known here", "")),
     "h2push": ("clients are spoken to in HTTP/1.1", ""),
     "s3secretkey": ("no address that is asked begins like this section", ""),
     "s3securitytoken": ("no address that is asked begins like this section", ""),
@@ -154,3 +155,6 @@ SECTIONS_LOST: Final = {
     "<macro>": "macros are not known to the import",
     "<ifversion>": "which version of Apache it is meant for is not known",
 }
+
+CONDITIONS: Final = frozenset(SECTIONS_LOST) - {"<files>", "<filesmatch>"}
+"""Sections that may be in force or not, for this request or for this machine."""

@@ -14,7 +14,8 @@ __all__ = ["Keys", "Place", "Url", "add_bucket", "find_bucket"]
 
 _AMAZON: Final = re.compile(
     r"(?:(?P<bucket>.+)\.)?"
-    r"(?P<host>s3(?:[.-](?:dualstack\.|fips\.)?(?P<region>[a-z]{2,}(?:-[a-z0-9]+)+))?"
+    r"(?P<host>s3(?:[.-](?:dualstack\.|fips\.)?"
+    r"(?P<region>(?!website|control|object)[a-z]{2,}(?:-[a-z0-9]+)+))?"
     r"\.amazonaws\.com(?:\.cn)?)"
 )
 _PORTS: Final = {"http": 80, "https": 443}

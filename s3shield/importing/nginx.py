@@ -235,7 +235,9 @@ class _Nginx:
     def sweep(self, block: Block) -> None:
         """Say something of each directive of which nothing has been said."""
         for each in _unsaid(block, self.ledger.knows):
-            if each.name in _INSIDE and each.name not in ("upstream", "if"):
+            if each.name == "location" and each.first.startswith("@"):
+                self.ledger.lost(each, "nothing that is passed on leads to it")
+            elif each.name in _INSIDE and each.name not in ("upstream", "if"):
                 self.ledger.used(each)
             elif each.name in _DAEMON:
                 self.ledger.lost(each, f"{each.name} is one for all: give it in [s3shield]")

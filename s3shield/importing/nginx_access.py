@@ -17,9 +17,10 @@ _INSTEAD: Final = (
 _PER_REQUEST: Final = (
     *("access_by_lua", "access_by_lua_block", "access_by_lua_file"),
     *("rewrite_by_lua", "rewrite_by_lua_block", "rewrite_by_lua_file"),
-    *("auth_digest", "auth_ldap", "auth_pam", "testcookie", "js_access"),
+    *("testcookie", "js_access", "perl"),
 )
-_SWITCHES: Final = ("auth_basic", "auth_request", "auth_jwt", "auth_delay", "auth_oidc")
+_HELPING: Final = re.compile(r"auth_(delay|http.*|.*_(user_file|set|key.*|alg|leeway|url))")
+"""Directives that say more about others, which alone keep nobody out."""
 _ONLY: Final = re.compile(r"^\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?$")
 _REFUSALS: Final = re.compile(r"4\d\d|5\d\d")
 
@@ -36,11 +37,15 @@ def restricted(chain: Chain, ledger: Ledger) -> bool:
                 for each in lists:
                     ledger.needless(each, "everybody is let in")
             break
-    for name in _SWITCHES:
+    # Modules that ask who it is call their directives so, whichever they are.
+    names = {each.name for block in chain for each in block if each.name.startswith("auth_")}
+    for name in sorted(names):
         for each in nearest(chain, name)[-1:]:
+            if _HELPING.fullmatch(name):
+                continue
             if each.first == "off":
                 ledger.needless(each, "everybody is let in")
-            elif name != "auth_delay":
+            else:
                 found.append(each)
                 found += nearest(chain, f"{name}_user_file")
     for each in nearest(chain, "ssl_verify_client")[-1:]:
@@ -51,7 +56,6 @@ def restricted(chain: Chain, ledger: Ledger) -> bool:
     found += own(chain[-1], "internal")
     for block in chain:
         found += [each for each in own(block, "if") if _refuses(each)]
-        found += [each for each in own(block, "limit_except") if not _denies_all(each)]
     if not found:
         return False
     for each in (*found, *nearest(chain, "satisfy")):
@@ -69,20 +73,14 @@ def _refuses(directive: Directive) -> bool:
     )
 
 
-def _denies_all(directive: Directive) -> bool:
-    inside = directive.block or ()
-    return bool(inside) and all(each.name == "deny" and each.first == "all" for each in inside)
-
-
 def methods_of(directive: Directive) -> str | None:
     """Return the methods that are left: of `if ($request_method !~ ...)` and limit_except.
 
     None when it is about something else.
     """
     if directive.name == "limit_except":
-        if not _denies_all(directive) or not directive.args:
-            return None
-        names = list(directive.args)
+        # Whoever it lets in with other methods is few; fewer is none.
+        names = list(directive.args) or ["GET"]
     else:
         words = " ".join(directive.args).strip("() ").split()
         refusal = [each.name == "return" for each in directive.block or ()]

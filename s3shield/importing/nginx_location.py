@@ -73,7 +73,6 @@ def flatten(draft: Draft, block: Block, chain: Chain, outer: Flat | None = None)
     for each in own(block, "location"):
         mark, text = split(each)
         if text.startswith("@"):
-            draft.ledger.lost(each, "named locations are reached by error_page and try_files alone")
             continue
         if mark not in ("~", "~*") and not text.startswith("/"):
             draft.ledger.lost(each, "no path begins so: nothing ever came here")
@@ -117,19 +116,19 @@ class Locations:
         """Make them all, in the order in which nginx looks at their regexes."""
         for flat in flats:
             self.one(flat, several=len(flats) > 1)
-        made = dict(self.made)
+        made = {flat.source: section for flat, section in self.made}
         # A path that was never the bucket's must not become so.
         for flat in self.unserved:
             over = [section for other, section in self.made if other.covers(flat)]
             if over:
-                section = made[flat] = self.section(flat)
+                section = made[flat.source] = self.section(flat)
                 for option in ("bucket", "origin"):
                     value = over[0].get(option)
                     if value is not None:
                         section.entries.append(Entry(option, value, flat.source))
                 section.close()
         ordered = sorted(flats, key=lambda flat: not flat.inside_prefix)
-        sections = [made[flat] for flat in ordered if flat in made]
+        sections = [made[flat.source] for flat in ordered if flat.source in made]
         self.draft.sections = [each for each in self.draft.sections if each not in sections]
         self.draft.sections += sections
 
@@ -149,6 +148,7 @@ class Locations:
             ledger.lost(flat.source, "the server has this location already")
             return
         self.patterns.add((kind, flat.text))
+        flat = self.behind(flat)
         answers = own(flat.block, "return")
         target = (
             None if answers else self.origins.find(flat.chain, flat.text, is_regex=flat.is_regex)
@@ -179,6 +179,21 @@ class Locations:
             self.draft.put(section, "missing_403", "404")
         if restricted(flat.chain, ledger):
             section.close()
+
+    def behind(self, flat: Flat) -> Flat:
+        """Return the location with that of its `try_files ... @name` inside, if it has one."""
+        server = flat.chain[-flat.depth - 1]
+        for each in own(flat.block, "try_files"):
+            name = each.args[-1] if each.args else ""
+            for named in own(server, "location"):
+                if name.startswith("@") and named.args == (name,):
+                    self.draft.ledger.lost(
+                        each, f"no files of this machine are looked for: all goes to {name}"
+                    )
+                    self.draft.ledger.used(named)
+                    chain = (*flat.chain, named.block or ())
+                    return attrs.evolve(flat, chain=chain, depth=flat.depth + 1)
+        return flat
 
     def rewrites(self, flat: Flat, section: Section, target: Target, *, several: bool) -> None:
         """Add the rewrites of its own block, then what proxy_pass does with the path."""
