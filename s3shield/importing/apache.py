@@ -202,9 +202,9 @@ class _Apache:
         made: Sequence[tuple[Pass, Section]],
     ) -> Section | None:
         """Make the section of one pass, or None after a note."""
-        address = self.proxies.member(each.address)
+        members = self.proxies.members(each.address)
         path = python_regex(each.path)
-        found = None if address is None else read_address(address, regex=each.is_regex)
+        found = read_address(members[0][0], regex=each.is_regex) if members else None
         if found is None:
             self.ledger.lost(each.source, "this is no address of an HTTP origin or a bucket")
             return None
@@ -236,7 +236,7 @@ class _Apache:
             section.entries.append(Entry("server", server, each.source))
         covering = [] if each.is_regex else self.covering(path, scopes)
         blocks = [*each.blocks, *[e.block or () for e in reversed(covering)], *reversed(scopes)]
-        place = self.proxies.source(section, url, blocks, each.source)
+        place = self.proxies.source(section, url, blocks, each.source, members[1:])
         self.proxies.connection(section, parameters(each.words), each.source)
         for around in scopes:
             self.proxies.verification(section, around)

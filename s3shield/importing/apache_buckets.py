@@ -53,6 +53,7 @@ _S3: Final = (
     "s3securitytoken",
     "s3useheaders",
     "s3rolearn",
+    "s3rolesessionname",
 )
 
 
@@ -100,23 +101,34 @@ class Proxies:
         ]
         return sorted(found, key=lambda each: len(each.address), reverse=True)
 
-    def member(self, address: str) -> str | None:
-        """Return the first member of a balancer, or the address itself. None: there is none."""
+    def members(self, address: str) -> list[tuple[str, Directive | None]]:
+        """Return the members of a balancer, with their directives; or the address itself."""
         if not address.lower().startswith("balancer://"):
-            return address
+            return [(address, None)]
         for proxy in self.of(address):
-            members = lowered(proxy.block, "balancermember")
-            for each in members[1:]:
-                self.draft.ledger.lost(
-                    each,
-                    "replicas are known, but this version does not ask them",
-                    "its first member alone is asked here",
-                )
-                self.asked.update(id(proxy.source) for proxy in self.of(each.first))
-            self.draft.ledger.used(*members[:1], proxy.source)
-            if members:
-                return members[0].first + address[len(proxy.address.rstrip("/")) :]
-        return None
+            lines = [each for each in lowered(proxy.block, "balancermember") if each.args]
+            self.draft.ledger.used(*lines, proxy.source)
+            rest = address[len(proxy.address.rstrip("/")) :]
+            if lines:
+                return [(each.first.rstrip("/") + rest, each) for each in lines]
+        return []
+
+    def replicas(self, home: Section, others: Sequence[tuple[str, Directive | None]]) -> None:
+        """Give a bucket the others of a balancer. home: its section, or a plain origin's."""
+        for at, (address, source) in enumerate(others):
+            assert source is not None  # they are members
+            url = Url.parse(address)
+            place = None if url is None else find_bucket(url)
+            proxies = self.of(address)
+            self.asked.update(id(each.source) for each in proxies)
+            if at or home.kind != "bucket" or place is None:
+                self.draft.ledger.lost(source, "it is not asked: a bucket may have one replica")
+                continue
+            self.draft.ledger.used(*[each.source for each in proxies])
+            keys = self.keys([each.block for each in proxies])
+            bucket = add_bucket(self.draft, place, keys, source)
+            # Whether that is taken the loader says.
+            self.draft.put(home, "replica", bucket.name, source)
 
     def keys(self, blocks: Sequence[Block]) -> Keys:
         """Return what mod_unified_s3_auth signs with; the first block that says it counts."""
@@ -138,17 +150,24 @@ class Proxies:
                 ("aws_access_key", "s3accesskey"),
                 ("aws_secret_key", "s3secretkey"),
                 ("aws_session_token", "s3securitytoken"),
+                ("aws_role_arn", "s3rolearn"),
+                ("aws_role_session_name", "s3rolesessionname"),
             )
             if name in found
         )
         return Keys(sign, None if region is None else region.first, values)
 
     def source(
-        self, section: Section, url: Url, blocks: Sequence[Block], at: Directive
+        self,
+        section: Section,
+        url: Url,
+        blocks: Sequence[Block],
+        at: Directive,
+        others: Sequence[tuple[str, Directive | None]] = (),
     ) -> Place | None:
         """Say in a location where it goes. blocks: those around it, the innermost first.
 
-        Returns the bucket, None for a plain origin.
+        others: further members of its balancer. Returns the bucket, None for a plain origin.
         """
         proxies = self.of(f"{url.root}{url.path}")
         self.asked.update(id(each.source) for each in proxies)
@@ -166,6 +185,7 @@ class Proxies:
         else:
             home = add_bucket(self.draft, place, keys, at)
             section.entries.append(Entry("bucket", home.name, at))
+        self.replicas(home, others)
         for proxy in reversed(proxies):
             for each in lowered(proxy.block, "proxyset"):
                 self.connection(home, parameters(each.args), each)

@@ -19,6 +19,8 @@ _AMAZON: Final = re.compile(
     r"\.amazonaws\.com(?:\.cn)?)"
 )
 _PORTS: Final = {"http": 80, "https": 443}
+_OPTIONAL: Final = ("aws_role_arn", "aws_role_session_name")
+"""What this version may not take, and a bucket can be signed for without."""
 
 
 @attrs.frozen
@@ -112,6 +114,15 @@ def add_bucket(draft: Draft, place: Place, keys: Keys, source: Directive) -> Sec
     rather than a wrong thing is signed.
     """
     entries = _entries(place, keys, source)
+    for option in _OPTIONAL:
+        given = [each for each in entries if each.option == option]
+        refused = [each for each in mistakes(_alone(entries)) if each.option == option]
+        if given and refused:
+            entries = [each for each in entries if each not in given]
+            if given[0].source is not None:
+                draft.ledger.lost(
+                    given[0].source, f"it cannot stand in the ini: {refused[0].message}"
+                )
     problems = mistakes(_alone(entries))
     if problems:
         at = [each.source for each in entries if each.option == problems[0].option and each.source]
