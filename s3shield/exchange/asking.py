@@ -37,6 +37,7 @@ from .origin_request import ONCE, body_of
 from .patience import is_passing, pause
 from .refusal import refusal_head
 from .s3_errors import MAX_ERROR_BODY, error_code
+from .wondering import ONE_BYTE, Wondering
 
 if TYPE_CHECKING:
     from s3shield.routing import Route
@@ -62,6 +63,13 @@ _EXPIRED: Final = frozenset({"ExpiredToken", "TokenRefreshRequired"})
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _UNREACHED: Final = frozenset({FailureKind.CONNECT, FailureKind.TIMEOUT})
 _KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
+_DENIED: Final = 10.0
+"""Seconds that refusals of HEADs are taken for the objects' own, after one that was."""
+
+
+def _region(head: ResponseHead) -> bytes | None:
+    """Return the region that an answer without a document may name."""
+    return head.get(b"x-amz-bucket-region")
 
 
 class BucketCall:
@@ -71,6 +79,7 @@ class BucketCall:
     """
 
     __slots__ = (
+        "_asked",
         "_at",
         "_body",
         "_call",
@@ -119,6 +128,7 @@ class BucketCall:
         self._timer: Timer | None = None
         self._error: ResponseHead | None = None
         self._body = b""
+        self._asked = method  # what the latest answer is about
         self._tried: set[str] = set()
         self._tries = 0
         self._paused = self._over = False
@@ -129,7 +139,7 @@ class BucketCall:
         origin, method, request = self._origin, self._method, self._request
         origin.bucket.waiting.discard(self)
         self._timer = None
-        self._error, self._body = None, b""
+        self._error, self._body, self._asked = None, b"", method
         self._at, self._offset = origin.bucket.now(), origin.bucket.offset
         self._signer = signer = origin.requests.signer_now()
         self._in_time = signer.in_time(self._at)
@@ -199,10 +209,43 @@ class BucketCall:
             self._to.origin_end()
             return
         code = self._understood(self._error)
-        if not self._mended(self._error, code):
-            self._conclude(self._error, code)
+        if not self._wonders(self._error, code):
+            self._settle(self._error, code)
 
     # Inside
+
+    def _settle(self, head: ResponseHead, code: str) -> None:
+        if not self._mended(head, code):
+            self._conclude(head, code)
+
+    def _wonders(self, head: ResponseHead, code: str) -> bool:
+        """See whether the refusal of a HEAD must be explained: then ask by GET, and wait.
+
+        Not each time: when it was the object's, it is hardly the key's a moment later.
+        """
+        origin, bucket = self._origin, self._origin.bucket
+        if (
+            self._method != b"HEAD"
+            or code
+            or not (head.status == 403 or (head.status == 400 and not _region(head)))
+            or "why" in self._tried
+            or bucket.monotonic() < bucket.denied_until
+        ):
+            return False
+        self._tried.add("why")
+
+        def solved(body: bytes) -> None:
+            code, self._body = error_code(body), body
+            if code in ("", "AccessDenied"):
+                bucket.denied_until = bucket.monotonic() + _DENIED
+            self._settle(head, code)
+
+        signer, at, route = self._signer, self._at, self._route
+        text = origin.requests.head(signer, at, b"GET", self._request, route, ONE_BYTE)
+        wondering = Wondering(solved)
+        self._asked = b"GET"
+        self._call = wondering.call = origin.pool_for(signer).fetch(b"GET", text, wondering)
+        return True
 
     def _understood(self, head: ResponseHead) -> str:
         """Return the code; a HEAD's answer has none, but a wrong clock explains itself."""
@@ -219,7 +262,7 @@ class BucketCall:
         if (
             code in _ELSEWHERE
             or head.status in (301, 307)
-            or (head.status == 400 and not code and head.get(b"x-amz-bucket-region"))
+            or (head.status == 400 and not code and _region(head))
         ):
             return self._moved(head) and self._once("place")
         if code in _EXPIRED:
@@ -336,7 +379,7 @@ class BucketCall:
 
     def _explain(self) -> Explanation:
         """Return how the request was signed that was refused."""
-        requests, method = self._origin.requests, self._method
+        requests, method = self._origin.requests, self._asked
         return requests.explain(self._signer, self._at, method, self._request, self._route)
 
     def _give(self, head: ResponseHead, body: bytes) -> None:

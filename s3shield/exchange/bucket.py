@@ -41,7 +41,8 @@ class Bucket:
     monotonic, call_later: see `Surroundings`. random: floats from 0 to 1, for pauses.
     offset: seconds that S3's clock is ahead of ours. endpoint: where it is asked.
     renew: gets new credentials, then calls its argument with whether there are any; None
-    where they cannot be got. waiting: calls between two tries.
+    where they cannot be got. waiting: calls between two tries. denied_until: monotonic
+    second until which a HEAD that is refused need not be explained.
     """
 
     log = Logger()
@@ -61,7 +62,7 @@ class Bucket:
         self.monotonic = monotonic
         self.call_later = call_later
         self.random = random
-        self.offset = 0.0
+        self.offset = self.denied_until = 0.0
         self.budget = Budget()
         self.renew: Callable[[Callable[[bool], None]], None] | None = None
         self.waiting: set[BucketCall] = set()

@@ -70,7 +70,7 @@ class Pool:
         self.sent: list[tuple[bytes, Tap]] = []
         self.receiver: Any = None
 
-    def fetch(self, method: bytes, head: bytes, receiver: Any, *, idempotent: bool) -> Tap:
+    def fetch(self, method: bytes, head: bytes, receiver: Any, *, idempotent: bool = True) -> Tap:
         self.receiver = receiver
         self.sent.append((head, Tap()))
         return self.sent[-1][1]

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from s3shield.policy import (
-    FailureKind,
-    OriginFailure,
-    format_date,
-)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3shield.policy import FailureKind, OriginFailure, ResponseHead, format_date
 from s3shield.signing import Credentials, Scope
 
 from .asked import NOW, Asked, document
+
+CODES = (
+    "AccessDenied",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InternalError",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "PermanentRedirect",
+    "RequestTimeTooSkewed",
+    "SlowDown",
+)
 
 
 def dated(offset: float) -> tuple[Any, ...]:
@@ -55,7 +66,112 @@ class MendingTests(Asked):
         self.assertEqual(200, heard.head.status)
         heard = self.ask(b"HEAD")
         self.pool.answer(403, fields=dated(0))
+        self.pool.answer(403, document("AccessDenied"), fields=dated(0))
         self.assertEqual(403, heard.head.status)
+
+    def test_head_that_is_refused(self) -> None:
+        """The answer to a HEAD names no code: a GET of one byte is asked for it."""
+        for status, code in ((403, "SignatureDoesNotMatch"), (400, "ExpiredToken")):
+            self.again()
+            heard = self.ask(b"HEAD", missing_403=404)
+            self.pool.answer(status)
+            self.assertEqual(0, heard.ends)
+            self.assertTrue(self.head().startswith("GET /media/a HTTP/1.1\r\n"))
+            self.assertIn("\r\nRange: bytes=0-0\r\n", self.head())
+            more = "<CanonicalRequest>GET\n/media/b</CanonicalRequest>"
+            self.pool.answer(status, document(code, more))
+            self.assertEqual((status, code), (heard.failure.status, heard.failure.code))
+            self.assertEqual(2, len(self.pool.sent))
+            self.assertIn(f"answered {status} {code}", self.events[0])
+        self.again()
+        self.ask(b"HEAD")
+        self.pool.answer(403)
+        self.pool.answer(403, document("SignatureDoesNotMatch", more))
+        self.assertIn("line 2 (path)", "".join(self.events))
+
+    def test_head_that_is_mended(self) -> None:
+        """What the GET has told is mended, and the HEAD goes once more."""
+        heard = self.ask(b"HEAD")
+        self.pool.answer(400)
+        more = "<Region>eu-west-1</Region>"
+        self.pool.answer(400, document("AuthorizationHeaderMalformed", more))
+        self.assertTrue(self.head().startswith("HEAD "))
+        self.assertIn("/eu-west-1/s3/", self.head())
+        self.pool.answer(200)
+        self.assertEqual((200, 3), (heard.head.status, len(self.pool.sent)))
+
+    def test_head_of_what_is_not_there(self) -> None:
+        """When it was the object's affair, the next refusals are taken for that, a while."""
+        for _ in range(2):
+            for asked in (2, 1, 1):
+                self.pool.sent.clear()
+                heard = self.ask(b"HEAD", missing_403=404)
+                self.pool.answer(403)
+                if asked == 2:
+                    self.pool.answer(403, document("AccessDenied"))
+                self.assertEqual((404, asked), (heard.head.status, len(self.pool.sent)))
+            self.time.advance(11.0)
+
+    def test_head_that_nothing_explains(self) -> None:
+        """A GET that is answered, whole or in part, or fails: the refusal stands as it is."""
+        for status in (200, 206, 404, 0):
+            self.again()
+            heard = self.ask(b"HEAD")
+            self.pool.answer(403)
+            receiver, tap = self.pool.receiver, self.pool.sent[-1][1]
+            if status:
+                receiver.origin_head(ResponseHead(status, b"", ()), 1 << 40)
+                self.assertEqual(status < 300, tap.cancelled)
+                receiver.origin_data(b"x")
+                receiver.origin_end()
+            else:
+                receiver.origin_failed(OriginFailure(FailureKind.CUT, "gone"))
+            self.assertEqual((403, 1), (heard.head.status, heard.ends))
+
+    def test_leaving_a_head(self) -> None:
+        """A client that leaves takes the GET with it."""
+        self.ask(b"HEAD")
+        self.pool.answer(403)
+        self.call.cancel()
+        self.assertTrue(self.pool.sent[-1][1].cancelled)
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.sampled_from([b"GET", b"HEAD", b"PUT", b"POST"]),
+        st.lists(
+            st.tuples(
+                st.sampled_from([200, 206, 301, 307, 400, 403, 404, 429, 500, 503]),
+                st.sampled_from([*CODES, ""]),
+                st.integers(-3, 3),
+                st.sampled_from(["a", "b", ""]),
+            ),
+            min_size=12,
+            max_size=12,
+        ),
+    )
+    def test_any_answers(self, method: bytes, answers: list[tuple[int, str, int, str]]) -> None:
+        """Whatever an origin answers, and however often it changes its mind: one end, soon."""
+        self.again()
+        heard = self.ask(method)
+        for status, code, hours, place in answers:
+            if heard.ends:
+                break
+            more = f"<Endpoint>{place}.s3.test</Endpoint><Region>{place}-west-1</Region>"
+            pools = [self.pool, *self.elsewhere.values()]
+            pool = next((each for each in pools if each.receiver is not None), None)
+            if pool is None:
+                self.time.advance(6.0)  # it waits for a better moment
+                continue
+            receiver, pool.receiver = pool.receiver, None
+            receiver.origin_head(ResponseHead(status, b"", dated(hours * 3600)), None)
+            body = document(code, more if place else "") if code else b""
+            if method != b"HEAD" or receiver is not self.call:
+                receiver.origin_data(body)
+            receiver.origin_end()
+        self.assertEqual(1, heard.ends)
+        self.assertEqual(set(), self.bucket.waiting)
+        sent = sum(len(pool.sent) for pool in (self.pool, *self.elsewhere.values()))
+        self.assertLessEqual(sent, 1 if method == b"POST" else 8)
 
     def test_clock_put_right(self) -> None:
         """When somebody has mended the clock, what was learned is forgotten the same way."""

@@ -197,6 +197,16 @@ class S3ErrorTests(S3Errors):
         await self.shield()
         self.assertEqual(200, (await self.get("/a", "HEAD")).status)
 
+    async def test_head_that_is_refused(self) -> None:
+        """A wrong key is our trouble for a HEAD too, whatever stands for a missing object."""
+        self.origin.answers["/private/a"] = s3_error(403, "InvalidAccessKeyId")
+        self.origin.answers["/private/b"] = s3_error(403, "AccessDenied")
+        await self.shield("missing_403 = 404")
+        self.assertEqual(502, (await self.get("/a", "HEAD")).status)
+        self.assertEqual(404, (await self.get("/b", "HEAD")).status)
+        self.assertEqual(["HEAD", "GET"] * 2, [asked.method for asked in self.origin.asked])
+        self.assertIn("aws_access_key", "".join(self.events))
+
     async def test_endpoint(self) -> None:
         """A bucket at another host of the same owner is asked there from then on."""
         host = f"eu.localhost:{self.origin.number}"
@@ -351,3 +361,5 @@ class RealServerTests(S3Errors):
             self.assertEqual(1, len(ours))
             self.assertEqual(ours, theirs)
         self.assertNotIn("SeCrEt", text)
+        got = await self.get(self.there.objects[0].path, "HEAD")
+        self.assertEqual(502, got.status)
