@@ -23,7 +23,7 @@ from s3shield.policy import (
     select_ranges,
 )
 
-__all__ = ["SELECTIVE", "Answer", "Refused", "Representation", "answer"]
+__all__ = ["SELECTIVE", "Answer", "Refused", "Representation", "answer", "choose"]
 
 SELECTIVE: Final = frozenset(
     {b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"range"}
@@ -50,7 +50,7 @@ Part = tuple[bytes, int, int]
 """(what goes before, start, end): one range of several."""
 
 
-@attrs.frozen
+@attrs.define  # not frozen: that takes three times as long to make, once a request
 class Answer:
     """One response: status, wire head, and which bytes `[start, end)` of the body.
 
@@ -90,26 +90,41 @@ class Refused:
 
 def answer(request: Request, what: Representation, policy: CachePolicy) -> Answer | Refused:
     """Return what `request` gets of `what`."""
-    end = 0 if request.method == b"HEAD" else what.size
-    whole = Answer(what.meta.status, what.head, 0, end)
+    return choose(request, what.meta, what.head, what.size, policy, seekable=what.seekable)
+
+
+def choose(
+    request: Request,
+    meta: StoredResponse,
+    head: bytes,
+    size: int | None,
+    policy: CachePolicy,
+    *,
+    seekable: bool = True,
+) -> Answer | Refused:
+    """Return what `request` gets of a representation; see `Representation`."""
     if SELECTIVE.isdisjoint(request.headers):
-        return whole
-    verdict = conditional(request, what.meta, as_origin=policy.is_bucket)
+        return _whole(request, meta, head, size)
+    verdict = conditional(request, meta, as_origin=policy.is_bucket)
     if verdict is Precondition.NOT_MODIFIED:
-        return Answer(304, not_modified_head(what.head))
+        return Answer(304, not_modified_head(head))
     if verdict is Precondition.FAILED:
         return Refused(412)
-    if what.size is None:
-        return whole
-    ranges = select_ranges(request, what.meta, what.size, policy)
+    if size is None:
+        return _whole(request, meta, head, size)
+    ranges = select_ranges(request, meta, size, policy)
     if ranges is UNSATISFIABLE:
-        return Refused(416, ((b"Content-Range", b"bytes */%d" % what.size),))
-    if ranges is None or (len(ranges) > 1 and not what.seekable):
-        return whole  # for several ranges RFC 9110 14.2 allows it
+        return Refused(416, ((b"Content-Range", b"bytes */%d" % size),))
+    if ranges is None or (len(ranges) > 1 and not seekable):
+        return _whole(request, meta, head, size)  # for several ranges RFC 9110 14.2 allows it
     start, stop = ranges[0]
     if len(ranges) > 1:
-        several = multipart(what.head, ranges, what.size)
+        several = multipart(head, ranges, size)
         lead, *leads = several.parts
         rest = tuple((more, *span) for more, span in zip(leads, ranges[1:], strict=True))
         return Answer(206, several.head, start, stop, lead, rest, several.tail)
-    return Answer(206, partial_head(what.head, start, stop, what.size), start, stop)
+    return Answer(206, partial_head(head, start, stop, size), start, stop)
+
+
+def _whole(request: Request, meta: StoredResponse, head: bytes, size: int | None) -> Answer:
+    return Answer(meta.status, head, 0, 0 if request.method == b"HEAD" else size)

@@ -32,9 +32,9 @@ from s3shield.policy import (
     stale_while_updating,
 )
 from s3shield.routing import Route
-from s3shield.wire import Downstream, Receiver
+from s3shield.wire import Downstream, Octets, Receiver
 
-from .answer import SELECTIVE, Representation
+from .answer import SELECTIVE
 from .change import Change
 from .flight import Flight
 from .heads import HeadRelay, as_get
@@ -43,15 +43,15 @@ from .matching import wanted
 from .origin import Call, Origin
 from .purging import PurgeMethod
 from .range_flight import RangeFlight
-from .reading import StoredSource
 from .relay import Relay
 from .rules import PLAIN, Rules, Uses
 from .sparse import give_sparse
+from .stored import give_stored, read_now, selected
 from .transaction import Surroundings, Transaction
 from .zone import VARIANTS, Zone
 
 if TYPE_CHECKING:
-    from s3shield.store import BodyFile, Entry
+    from s3shield.store import Entry
 
     from .change import Invalidation
 
@@ -114,6 +114,7 @@ class Location:
             self.largest = zone.largest if most is None else min(most, zone.largest)
             self._get = zone.store.get
             self._touch = zone.store.touch
+            self._open_body = zone.store.open_body
 
     def serve(self, request: Request, route: Route, downstream: Downstream) -> None:
         """Answer `request` now, or see to it that it will be answered."""
@@ -132,20 +133,26 @@ class Location:
         if decision is HIT:
             assert entry is not None
             self._touch(entry.digest, now)
-            body = entry.body
-            if body is not None and SELECTIVE.isdisjoint(request.headers):
-                # The hit path proper: says what Transaction would, without the object.
-                if request.method == b"HEAD":
-                    body = b""
+            # Says what Transaction would, without the object.
+            status, head = entry.status, entry.head
+            body: Octets | None = entry.body
+            if not SELECTIVE.isdisjoint(request.headers):
+                status, head, body = selected(request, entry, self.policy, self._open_body)
+            elif body is None:
+                size = 0 if request.method == b"HEAD" else entry.size
+                body = read_now(entry, 0, size, self._open_body)
+            elif request.method == b"HEAD":
+                body = b""
+            if body is not None:
                 age = now - entry.born
-                downstream.reply(entry.head + self._hit_tail % (age if age > 0.0 else 0), body)
+                downstream.reply(head + self._hit_tail % (age if age > 0.0 else 0), body)
                 size = len(body)
                 self._log(
                     (
                         request.peer,
                         now,
                         request,
-                        entry.status,
+                        status,
                         size,
                         CacheStatus.HIT,
                         None,
@@ -316,25 +323,7 @@ class Location:
         if entry.blob is not None and not entry.complete:
             give_sparse(self, transaction, entry)
             return
-        transaction.cached = True
-        plan = transaction.settle(Representation(entry, entry.head, entry.size))
-        if plan is None:
-            return
-        if entry.body is not None:
-            transaction.reply(plan, entry.body)
-            return
-
-        def give_file(file: BodyFile | None) -> None:
-            if file is None:  # gone, or it cannot be opened: fetch it again
-                self.fetch_anew(transaction)
-                return
-            transaction.stream(plan, StoredSource(file, entry.size)).advance()
-
-        file = self.zone.store.open_body(entry)
-        if file is not None:
-            give_file(file)
-        else:
-            self.zone.store.open_body_later(entry).addCallback(give_file)
+        give_stored(self, transaction, entry)
 
     # Misses
 

@@ -19,6 +19,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from .cached_open import opener
+
 __all__ = [
     "Bodies",
     "BodyFile",
@@ -184,7 +186,7 @@ class OpenFiles:
 
 
 class Bodies:
-    """Names and deeds on the file system, for any thread but the event loop's.
+    """Names and deeds on the file system, for any thread but the event loop's (see `open_now`).
 
     path: the store's. mark: bytes, 8, of this process.
     """
@@ -193,6 +195,8 @@ class Bodies:
         self._filling = path / "filling"
         self._blobs = path / "blobs"
         self._mark = mark
+        self._blobs_prefix = os.fsencode(self._blobs) + b"/"
+        self._open_cached = opener()
 
     def new_id(self) -> bytes:
         """Return a blob id that no other process or time gives."""
@@ -224,6 +228,18 @@ class Bodies:
                 return fd
             os.close(fd)
         raise BodyFileGoneError
+
+    def open_now(self, blob: bytes, size: int) -> int | None:
+        """Open a settled body file of `size` bytes if that takes no disk access.
+
+        For the event loop's thread too. None: not there, another size, or not without waiting.
+        """
+        name = blob.hex().encode()
+        fd = self._open_cached(b"%b%b/%b/%b" % (self._blobs_prefix, name[:2], name[2:4], name))
+        if fd is not None and os.fstat(fd).st_size != size:
+            os.close(fd)
+            return None
+        return fd
 
     def settle(self, digest: bytes, blob: bytes) -> None:
         """Move a file that the index names to its place. Raises OSError."""

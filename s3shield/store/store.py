@@ -7,7 +7,6 @@ to the index. See `recent`, `commits` and `index`.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,7 +16,6 @@ from typing import Any, Final
 import lmdb
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.failure import Failure
 
 from s3shield.policy import RunningDigest, StoredResponse
 
@@ -27,8 +25,9 @@ from .claims import Claims
 from .committing import Committing
 from .errors import StoreError, is_no_room, out_of_descriptors, plain
 from .eviction import Limits
-from .files import BodyFile, BodyFileGoneError, OpenFiles, Threads, has_checksums, no_descriptor
+from .files import OpenFiles, Threads, no_descriptor
 from .index import IndexClosedError
+from .opening import Opening
 from .place import Place
 from .purging import Fenced
 from .record import Entry, RecordError, encode, pack_checksums, refreshed
@@ -54,6 +53,8 @@ class Store:
     whether other processes use the directory. on_trouble: called on the event loop with
     one reason for the log; not rate-limited. map_size: bytes. block_shift: log2 of the
     size of the blocks that have a checksum. open_files: body files to keep open.
+
+    open_body, open_body_later: see `opening.Opening.now` and `later`.
 
     Only one Store of a path in a process. All methods are for the event loop's thread.
     Raises StoreError, StoreVersionError.
@@ -86,6 +87,9 @@ class Store:
         self._place = Place(self.path, map_size=map_size, shared=shared)
         later = reactor.callLater
         self.sparse = SparseBodies(self, self._place, self._threads, self._show, later)
+        opening = Opening(self._place, self._open_files, self._threads, self.sparse, self._trouble)
+        self.open_body = opening.now
+        self.open_body_later = opening.later
         self.claims = Claims(self._place, self._trouble)
         self._find = self._place.index.find
         self._committing = Committing(self._place, self._pending, self._trouble, clock)
@@ -314,53 +318,6 @@ class Store:
         elif is_no_room(error):
             call = self._reactor.callFromThread
             self._committing.make_room_for_body(partial(call, self.release_deleted))
-
-    def open_body(self, entry: Entry) -> BodyFile | None:
-        """Return the entry's body file, held for the caller, when it is open already."""
-        return None if entry.blob is None else self._open_files.get(entry.blob)
-
-    def open_body_later(self, entry: Entry) -> Deferred[BodyFile | None]:
-        """Open the entry's body file in a thread.
-
-        None: it is not there, or damaged (the entry has been removed then), or cannot be
-        opened now. Whoever gets None looks the entry up anew: it may have been replaced.
-        """
-        blob = entry.blob
-        if blob is None:
-            return succeed(None)
-        place = self._place
-        doubtful = entry.era != place.era or self._open_files.doubtful(blob)
-
-        def open_it() -> int:
-            fd = place.bodies.open(entry.digest, blob, entry.size)
-            if doubtful and not has_checksums(fd, entry.size, entry.block_shift, entry.checksums):
-                os.close(fd)
-                raise BodyFileGoneError
-            return fd
-
-        def opened(fd: int) -> BodyFile:
-            file = self._open_files.get(blob)
-            if file is not None:
-                os.close(fd)  # somebody else was faster
-                return file
-            file = BodyFile(fd, entry.size, self._threads)
-            self._open_files.add(blob, file.hold())
-            if entry.era != place.era:
-                self.sparse.trust(entry)
-            return file
-
-        def failed(failure: Failure) -> None:
-            error = failure.value
-            if isinstance(error, BodyFileGoneError):
-                self.sparse.gone(entry)
-                return
-            if error is not None:
-                self._trouble(f"a body could not be opened: {plain(error)}")
-            if out_of_descriptors(error):
-                self._open_files.halve()
-
-        opening: Deferred[int] = self._threads(open_it)
-        return opening.addCallbacks(opened, failed)
 
     # Room
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .bridge import RequestDownstream, request_from
 from .channel_factory import ChannelFactory
-from .downstream import Downstream, Site
+from .downstream import Downstream, Octets, Site
 from .listen import BindError, ServerTls, bind, listen_socket
 from .origin_call import OriginCall, Receiver
 from .origin_pool import OriginAddress, OriginOptions, OriginPool, OriginStats
@@ -13,6 +13,7 @@ __all__ = [
     "BindError",
     "ChannelFactory",
     "Downstream",
+    "Octets",
     "OriginAddress",
     "OriginCall",
     "OriginOptions",

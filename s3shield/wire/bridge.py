@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from s3shield.policy import Request, RequestWithBody
+from s3shield.wire.downstream import Octets
 from s3shield.wire.request_head import host_name, without_named
 from s3shield.wire.transport import peer_text
 
@@ -68,13 +69,13 @@ class RequestDownstream:
         self._gone: Callable[[], None] | None = None
         irequest.notifyFinish().addErrback(self._client_gone)
 
-    def reply(self, head: bytes, body: bytes) -> None:
+    def reply(self, head: bytes, body: Octets) -> None:
         """See `Downstream.reply`."""
         if self._done or self._started:
             return
         self._done = True
         self._send_head(head)
-        self._request.write(body)
+        self._request.write(bytes(body))
         self._request.finish()
 
     def inform(self, head: bytes) -> None:

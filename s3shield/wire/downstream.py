@@ -13,7 +13,9 @@ from twisted.internet.interfaces import IPushProducer
 
 from s3shield.policy import Request
 
-__all__ = ["Downstream", "Site"]
+__all__ = ["Downstream", "Octets", "Site"]
+
+Octets = bytes | bytearray | memoryview
 
 
 class Downstream(Protocol):
@@ -24,11 +26,12 @@ class Downstream(Protocol):
     has ended, or its client has gone, every call is ignored: a source need not know.
     """
 
-    def reply(self, head: bytes, body: bytes) -> None:
+    def reply(self, head: bytes, body: Octets) -> None:
         """Send a whole response with one write.
 
         head: the status line and the fields, each with its CRLF, without the blank
-        line; it says Content-Length where the status has one. body: empty for HEAD.
+        line; it says Content-Length where the status has one. body: empty for HEAD; the
+        buffer must not change afterwards; what is not `bytes` is sent without a copy.
         Connection is this side's to add, Date and everything else the caller's.
         """
 

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from s3shield.wire.answer import plain_answer
 
 if TYPE_CHECKING:
+    from s3shield.wire.downstream import Octets
     from s3shield.wire.server import ServerChannel
 
 _log = Logger()
@@ -37,13 +38,16 @@ class Response:
         self._late = False
         self._gone: Callable[[], None] | None = None
 
-    def reply(self, head: bytes, body: bytes) -> None:
+    def reply(self, head: bytes, body: Octets) -> None:
         """See `Downstream.reply`."""
         if self.state:
             return
         self.state = DONE
         channel = self._channel
-        channel.write(b"".join((head, channel.tail, body)))
+        if body.__class__ is bytes or channel.plain_bytes:
+            channel.write(b"".join((head, channel.tail, body)))
+        else:
+            channel.transport.writeSequence((head + channel.tail, body))
         if self._late:
             channel.response_ended()
 

@@ -87,7 +87,7 @@ class ServerChannel(Protocol):
         )
         self._secure = secure
         self.write = transport.write
-        self._plain_bytes = not isinstance(transport, UvTransport)
+        self.plain_bytes = not isinstance(transport, UvTransport)
         self._reader = HeadReader(peer_text(transport.getPeer()), b"https" if secure else b"http")
         self._read = self._reader.read
         if not secure and not isinstance(transport, UvTransport):
@@ -180,7 +180,7 @@ class ServerChannel(Protocol):
     def send(self, data: bytes | memoryview) -> None:
         """Write a piece of a response that does not end with this call."""
         self._sent += len(data)
-        if self._plain_bytes and not isinstance(data, bytes):
+        if self.plain_bytes and not isinstance(data, bytes):
             data = bytes(data)
         self.write(data)  # type: ignore[arg-type]  # uvloop takes any buffer
 
