@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final, Literal
 
 import attrs
@@ -43,6 +44,7 @@ Ranges = list[tuple[int, int]] | Literal[RangeOutcome.UNSATISFIABLE] | None
 """Half-open (start, end) pairs, never empty; or UNSATISFIABLE; or None: answer in full."""
 
 _RANGE: Final = re.compile(rb"[ \t]*bytes[ \t]*=(.*)", re.IGNORECASE | re.DOTALL)
+_ONE_RANGE: Final = re.compile(rb"bytes=(\d{1,18})-(\d{1,18})")
 _SPEC: Final = re.compile(rb"(\d+)-(\d*)|-(\d+)")
 _CONTENT_RANGE: Final = re.compile(
     rb"[ \t]*bytes[ \t]+(?:(\d{1,18})-(\d{1,18})|(\*))/(?:(\d{1,18})|\*)[ \t]*", re.IGNORECASE
@@ -91,6 +93,11 @@ def parse_range(value: bytes, size: int, max_ranges: int = 32) -> Ranges:
     or all start at or after the end. None, answer in full: another unit, malformed, more
     than `max_ranges`, or a suffix of nothing (RFC 9110 14.1.2, 14.2). Never raises.
     """
+    one = _ONE_RANGE.fullmatch(value)
+    if one is not None:  # as nearly every client writes it: all that follows comes to this
+        start, end = int(one[1]), int(one[2]) + 1
+        if start < end and start < size and max_ranges > 0:
+            return [(start, min(size, end))]
     asked = _RANGE.fullmatch(value)
     if asked is None:
         return None
@@ -165,6 +172,7 @@ def parse_content_range(value: bytes | None) -> ContentRange | None:
     return ContentRange(start, end, size)
 
 
+@lru_cache(2048)
 def _fields(head: bytes) -> bytes:
     """Return a wire head without its status line and what describes its framing."""
     return _FRAMING.sub(b"", head[head.index(b"\n") + 1 :])

@@ -65,6 +65,9 @@ class EntryMark(enum.IntFlag):
     """Every byte of the body is there."""
 
 
+_COMPLETE: Final = int(EntryMark.COMPLETE)  # `&` of two flags takes a microsecond
+
+
 class Entry:
     """One stored response: a `policy.StoredResponse` with its head, key and body.
 
@@ -188,7 +191,7 @@ class Entry:
     @property
     def complete(self) -> bool:
         """Whether every byte of the body is stored."""
-        return bool(self.marks & EntryMark.COMPLETE)
+        return bool(self.marks & _COMPLETE)
 
     @property
     def blocks(self) -> bytes:
