@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -16,13 +15,13 @@ from s3shield.policy import RunningDigest, StoredResponse
 
 from .files import Bodies, BodyFile, Threads
 from .record import Entry
+from .writing import write_pieces
 
 __all__ = ["LOW_MARK", "BodyWriter", "Shelf", "WrittenBody"]
 
 LOW_MARK: Final = 1 << 20
 """Bytes of backlog at or below which `on_drain` is called."""
 _BATCH: Final = 4 << 20
-_MAX_PIECES: Final = 512  # below every system's IOV_MAX
 
 
 @attrs.frozen(kw_only=True)
@@ -72,19 +71,15 @@ class _File:
         self._digest = digest
         self._blob = blob
         self._block = 1 << block_shift
+        self._written = 0
         self._room = 0  # bytes until the current block is full
 
     def append(self, pieces: Sequence[bytes]) -> None:
         if self.fd < 0:
             self.fd = self._bodies.create(self._digest, self._blob)
-        for start in range(0, len(pieces), _MAX_PIECES):
-            some = pieces[start : start + _MAX_PIECES]
-            wrote = os.writev(self.fd, some)
-            if wrote < sum(map(len, some)):
-                rest = memoryview(b"".join(some))[wrote:]
-                while rest:
-                    rest = rest[os.write(self.fd, rest) :]
+        write_pieces(self.fd, self._written, pieces)
         for piece in pieces:
+            self._written += len(piece)
             self._sum(piece)
             if self.check is not None:
                 self.check.update(piece)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from s3shield.policy import RunningDigest
 
 from .bodies import LOW_MARK
 from .files import BodyFile
+from .writing import write_pieces
 
 if TYPE_CHECKING:
     from .sparse import BlockShelf, SparseBody
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["GapWriter"]
 
 _BATCH: Final = 4 << 20
-_MAX_PIECES: Final = 512
-_pwritev: Final = getattr(os, "pwritev", None)
 
 
 class GapWriter:
@@ -104,7 +102,7 @@ class GapWriter:
         assert file is not None
         pieces: list[bytes] = []
         size = 0
-        while self._queue and size < _BATCH and len(pieces) < _MAX_PIECES:
+        while self._queue and size < _BATCH:
             pieces.append(self._queue.popleft())
             size += len(pieces[-1])
         self._busy = True
@@ -207,14 +205,7 @@ class _Sums:
 
 def _append(fd: int, offset: int, pieces: Sequence[bytes], sums: _Sums) -> list[tuple[int, int]]:
     """Write `pieces` at `offset`; return (block, CRC-32) of the blocks that got whole."""
-    size = sum(map(len, pieces))
-    wrote = 0 if _pwritev is None else _pwritev(fd, pieces, offset)
-    if wrote < size:
-        rest = memoryview(b"".join(pieces))[wrote:]
-        while rest:
-            some = os.pwrite(fd, rest, offset + wrote)
-            wrote += some
-            rest = rest[some:]
+    write_pieces(fd, offset, pieces)
     done: list[tuple[int, int]] = []
     for piece in pieces:
         sums.feed(piece, done)

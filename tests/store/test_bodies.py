@@ -10,13 +10,12 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.store import is_no_room
+from s3shield.store import is_no_room, writing
 from s3shield.store.files import BodyFile, OpenFiles
 from s3shield.store.record import Entry, restamped
 
 from .support import HEAD, Loop, StoreTests, Threads, digest_of, meta
 
-WRITEV = os.writev
 DIGEST = digest_of(b"key")
 
 
@@ -158,7 +157,7 @@ class WriterTests(StoreTests, SynchronousTestCase):
             writer.on_error = lambda: calls.append(writer.failed)  # noqa: B023 (called in turn)
             writer.write(b"hello")
             error = OSError(number, "as told")
-            self.patch(os, "writev", lambda *_: self.refuse(error))  # noqa: B023
+            patched = self.patch(writing, "_pwritev", lambda *_: self.refuse(error))  # noqa: B023
             writer.write(b"more")
             writer.write(b"and more")
             self.assertEqual(calls, [error])
@@ -169,7 +168,7 @@ class WriterTests(StoreTests, SynchronousTestCase):
             file.close()
             self.assertIsNone(self.commit(writer))
             self.assertEqual(self.files("filling"), [])
-            self.patch(os, "writev", WRITEV)
+            patched.restore()
         self.assertEqual(len(self.troubles), 3)
         self.assertIsNotNone(self.put_file(store, b"key"))
 
