@@ -102,6 +102,8 @@ class _File:
 class BodyWriter:
     """One body being written. Event loop's thread only; the disk is met in threads.
 
+    threads: for readers. together: for writing, where a body may wait for others.
+
     written: int, bytes that can be read back. backlog: int, bytes given and not yet
     written. failed: Exception or None; a failed writer takes and drops everything. wrong: the
     whole was written and is not what `check` wants.
@@ -114,6 +116,7 @@ class BodyWriter:
         shelf: Shelf,
         bodies: Bodies,
         threads: Threads,
+        together: Threads,
         digest: bytes,
         blob: bytes,
         block_shift: int,
@@ -128,6 +131,7 @@ class BodyWriter:
         self.on_error: Callable[[], None] | None = None
         self._shelf = shelf
         self._threads = threads
+        self._together = together
         self._digest = digest
         self._blob = blob
         self._block_shift = block_shift
@@ -187,7 +191,7 @@ class BodyWriter:
             pieces.append(self._queue.popleft())
             size += len(pieces[-1])
         self._busy = True
-        self._threads(self._at.append, pieces).addCallbacks(
+        self._together(self._at.append, pieces).addCallbacks(
             self._wrote, self._broke, callbackArgs=(size,)
         )
 
@@ -264,7 +268,7 @@ class BodyWriter:
     def _delete(self) -> None:
         if self._at.fd >= 0:
             # Should it fail, the name shows that we made it: the next start deletes it.
-            self._threads(self._at.delete).addErrback(lambda _: None)
+            self._together(self._at.delete).addErrback(lambda _: None)
 
     def _release(self) -> None:
         if self._file is not None and not self._busy:

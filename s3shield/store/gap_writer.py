@@ -106,7 +106,7 @@ class GapWriter:
             pieces.append(self._queue.popleft())
             size += len(pieces[-1])
         self._busy = True
-        work: Deferred[Any] = self._body.threads(
+        work: Deferred[Any] = self._body.together(
             _append, file.fileno(), self.written, pieces, self._sums
         )
         work.addCallbacks(self._wrote, self._broke, callbackArgs=(size,))

@@ -63,7 +63,7 @@ class SparseBody:
     entry: Entry, the last that is known. blocks: Blocks that can be read. file: BodyFile
     or None until it is open. failed: it could not be opened. lost: its entry is gone, or
     its file cannot be used: nothing is noted any more. fresh: the file is to be made.
-    call_later: as a reactor's.
+    call_later: as a reactor's. threads, together: see `bodies.BodyWriter`.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class SparseBody:
         shelf: BlockShelf,
         bodies: Bodies,
         threads: Threads,
+        together: Threads,
         entry: Entry,
         era: int,
         *,
@@ -82,6 +83,7 @@ class SparseBody:
         self.file: BodyFile | None = None
         self.lost = self.failed = False
         self.threads = threads
+        self.together = together
         self.blocks = Blocks(entry.size, entry.block_shift)
         self._parts = Parts(entry.size, entry.block_shift)
         self._stored = Blocks(entry.size, entry.block_shift, b"" if fresh else entry.blocks)

@@ -25,13 +25,14 @@ __all__ = ["SparseBodies"]
 class SparseBodies:
     """A `sparse.BlockShelf`: the part of a store that deals with incomplete bodies.
 
-    place, threads: the store's. show: puts an entry where lookups find it; None when the
+    place, threads, together: the store's. show: puts an entry where lookups find it; None when the
     store will not have it. call_later: the reactor's.
     """
 
     store: Store
     place: Place
     threads: Threads
+    together: Threads
     show: Callable[[Entry, int | None], Entry | None]
     call_later: Callable[[float, Callable[[], None]], Timer]
 
@@ -67,6 +68,7 @@ class SparseBodies:
             self,
             bodies,
             self.threads,
+            self.together,
             entry,
             era,
             call_later=self.call_later,
@@ -81,6 +83,7 @@ class SparseBodies:
             self,
             place.bodies,
             self.threads,
+            self.together,
             entry,
             place.era,
             call_later=self.call_later,

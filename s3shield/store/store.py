@@ -35,6 +35,7 @@ from .rows import MINUTE, minute_of
 from .selector import Selector
 from .sparse_bodies import SparseBodies
 from .stats import Stats, collect
+from .together import Together
 
 __all__ = ["MAP_SIZE", "Store"]
 
@@ -86,7 +87,10 @@ class Store:
         self.path = Path(path)
         self._place = Place(self.path, map_size=map_size, shared=shared)
         later = reactor.callLater
-        self.sparse = SparseBodies(self, self._place, self._threads, self._show, later)
+        self._together = Together(self._threads)
+        self.sparse = SparseBodies(
+            self, self._place, self._threads, self._together, self._show, later
+        )
         opening = Opening(self._place, self._open_files, self._threads, self.sparse, self._trouble)
         self.open_body = opening.now
         self.open_body_later = opening.later
@@ -281,7 +285,15 @@ class Store:
         """
         bodies, shelf, shift = self._place.bodies, Fenced(self, since), self.block_shift
         return BodyWriter(
-            shelf, bodies, self._threads, digest, bodies.new_id(), shift, expected, check
+            shelf,
+            bodies,
+            self._threads,
+            self._together,
+            digest,
+            bodies.new_id(),
+            shift,
+            expected,
+            check,
         )
 
     def shelve(
