@@ -47,11 +47,15 @@ class Finding:
 
 @attrs.frozen
 class _Answer:
-    """What the bucket said. at: epoch seconds of this machine when it came."""
+    """What the bucket said.
+
+    at: epoch seconds of this machine when it came. signed: those that it was signed for.
+    """
 
     head: ResponseHead
     body: bytes
     at: float
+    signed: float
 
     @property
     def code(self) -> str:
@@ -192,7 +196,7 @@ class _Bucket:
         self._config = config
         self._line = line
         self._epoch = epoch
-        self._offset = self._at = 0.0
+        self._offset = 0.0
         self._signer = config.signer()
 
     def examine(self, key: bytes | None) -> Iterator[Finding]:
@@ -210,17 +214,19 @@ class _Bucket:
                 return
             self._signer = signer
             answer = self._ask(absent)
-        yield from self._signature(answer, absent)
-        if key is not None:
-            yield self._object(self._ask(key), key)
+        readable = None if key is None else self._object(self._ask(key), key)
+        reads = readable is not None and readable.state is State.OK
+        yield from self._signature(answer, absent, reads=reads)
+        if readable is not None:
+            yield readable
 
     def _now(self) -> float:
         return self._epoch + time.monotonic() + self._offset
 
     def _ask(self, key: bytes) -> _Answer:
         """Send a GET of one byte, as the daemon would sign it."""
-        self._at = self._now()
-        signed = self._signer.sign(b"GET", key, (), self._at)
+        now = self._now()
+        signed = self._signer.sign(b"GET", key, (), now)
         endpoint = self._config.endpoint
         client = http.client.HTTPConnection(endpoint.connect_host, endpoint.port)
         try:
@@ -239,9 +245,8 @@ class _Bucket:
             raise _Stop("answer", f"{_text(why)}; is it an S3 endpoint?") from None
         finally:
             client.close()
-        return _Answer(
-            ResponseHead(response.status, b"", fields), body, self._epoch + time.monotonic()
-        )
+        head = ResponseHead(response.status, b"", fields)
+        return _Answer(head, body, self._epoch + time.monotonic(), now)
 
     def _clock(self, answer: _Answer) -> Finding:
         date = answer.head.get(b"date")
@@ -277,7 +282,7 @@ class _Bucket:
         signer = None if named else attrs.evolve(self._signer, region=region)
         return Finding(State.WRONG, "place", text), signer
 
-    def _signature(self, answer: _Answer, key: bytes) -> Iterator[Finding]:
+    def _signature(self, answer: _Answer, key: bytes, *, reads: bool) -> Iterator[Finding]:
         status, code = answer.head.status, answer.code
         how = f"aws_sign = {self._config.sign.value}"
         right = "none is sent" if self._config.sign is SignMode.OFF else f"taken ({how})"
@@ -295,17 +300,16 @@ class _Bucket:
                 yield Finding(State.NOTE, "rights", text)
         elif status == 403 and code == "AccessDenied":
             yield Finding(State.OK, "signature", f"{right}, for it was not complained about")
-            yield Finding(
-                State.NOTE,
-                "rights",
-                "403 for what does not exist: the key may not list the bucket (s3:ListBucket),\n"
-                "or may not read it at all; try --key with an object that exists\n"
-                "missing_403 = 404 tells clients 404 for what is missing",
+            doubt = "" if reads else "\nor may not read it at all: try --key with what does exist"
+            text = (
+                "403 for what does not exist: the key may not list the bucket (s3:ListBucket)"
+                f"{doubt}\nmissing_403 = 404 tells clients 404 for what is missing"
             )
+            yield Finding(State.NOTE, "rights", text)
         else:
             text = f"{answer.shown}: {advice(status, code)}"
             if code == "SignatureDoesNotMatch":
-                found = compare(self._signer.explain(b"GET", key, (), self._at), answer.body)
+                found = compare(self._signer.explain(b"GET", key, (), answer.signed), answer.body)
                 texts = [] if found.same else [f"{title}: {line}" for title, line in found.texts]
                 text = "\n".join((f"{answer.shown}: {found.verdict}", *texts))
             yield Finding(State.WRONG, "signature", text)

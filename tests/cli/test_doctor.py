@@ -101,6 +101,13 @@ class ScriptedTests(Doctor):
         self.assertEqual(0, status, text)
         self.found(text, "note", "rights", "missing_403 = 404")
         self.found(text, "note", "clock", "no Date")
+        self.assertIn("or may not read it at all", text)
+        self.origin.reply = lambda asked: (  # type: ignore[method-assign]
+            answer(206, b"x") if asked.target == "/private/there" else self.said
+        )
+        _, text = await self.ask(key="there")
+        self.found(text, "note", "rights", "may not list the bucket")
+        self.assertNotIn("or may not read it at all", text)
 
     async def test_refusals(self) -> None:
         """Each refusal of our own is wrong, with what to do."""
