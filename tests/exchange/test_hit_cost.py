@@ -29,10 +29,17 @@ PYTHON_CALLS = 12 + FIELDS
 """Functions written in Python that a hit calls."""
 C_CALLS = 27 + 2 * FIELDS
 """Functions written in C; three read clocks. Later Pythons count fewer."""
+FILE = 7
+"""Functions written in Python that a body file adds."""
+NOT_MODIFIED = 5
+"""Those that a 304 adds."""
+RANGE = 8
+"""Those that a range adds."""
 PART = 0.5
 """What is not done for each hit: the log's batches, entries read again after a commit."""
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n"
+LONG = bytes(range(250)) * 200
 REQUEST = (
     b"GET /obj/%d HTTP/1.1\r\nHost: cdn.example.com\r\nX-Request-Id: %d\r\n"
     b"User-Agent: Mozilla/5.0\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\n"
@@ -74,7 +81,17 @@ class HitCostTests(SynchronousTestCase):
             around,
             keep_filling=False,
         )
-        meta = EntryMeta(status=200, born=now - 7, response_time=now - 7, fresh_until=now + 3600)
+        meta = EntryMeta(
+            status=200,
+            born=now - 7,
+            response_time=now - 7,
+            fresh_until=now + 3600,
+            etag=b'"tag"',
+        )
+        route = table.route(Request(b"GET", b"/long", host=b"cdn.example.com"))
+        writer = self.store.create_body(route.digest)
+        writer.write(LONG)
+        self.successResultOf(writer.commit(route.key_text, meta, HEAD))
         for number in range(16):
             route = table.route(Request(b"GET", b"/obj/%d" % number, host=b"cdn.example.com"))
             self.store.put(route.digest, route.key_text, meta, HEAD, b"%04d" % number * 256)
@@ -86,18 +103,20 @@ class HitCostTests(SynchronousTestCase):
         self.channel = ChannelFactory(site, clock).buildProtocol(None)
         self.channel.makeConnection(transport)
 
-    def requests(self):
-        """Heads of which no two are alike."""
-        return [REQUEST % (number % 16, number * 7919, number % 250) for number in range(HITS)]
+    def requests(self, target=b"", more=b""):
+        """Heads of which no two are alike. target: instead of the 16 small objects."""
+        heads = [REQUEST % (number % 16, number * 7919, number % 250) for number in range(HITS)]
+        if target:
+            heads = [b"GET %b %b" % (target, head.split(b" ", 2)[2]) for head in heads]
+        return [head[:-2] + more + b"\r\n" for head in heads]
 
-    def test_calls(self):
-        """Calls of functions for a hit, from the bytes of its head to its line in the log."""
+    def cost(self, heads, more_heads):
+        """Python and C calls for each of `more_heads`, and the calls by name, as text."""
         receive = self.channel.dataReceived
-        for head in self.requests():
+        for head in heads:
             receive(head)  # routes and entries are known from here on
         self.log.flush()
         self.answers.clear()
-        heads = self.requests()
         counts = Counter()
         names = Counter()
 
@@ -110,18 +129,51 @@ class HitCostTests(SynchronousTestCase):
 
         sys.setprofile(profile)
         try:
-            for head in heads:
+            for head in more_heads:
                 receive(head)
         finally:
             sys.setprofile(None)
         self.assertEqual(len(self.answers), HITS)
+        self.assertEqual(len(self.log_path.read_bytes().splitlines()), 2 * HITS)
+        python, c = counts["call"] / HITS, counts["c_call"] / HITS
+        shown = [f"{count / HITS:.2f} {name}" for name, count in names.most_common(60)]
+        return python, c, f"{python:.2f} Python and {c:.2f} C calls a hit: " + ", ".join(shown)
+
+    def test_calls(self):
+        """Calls of functions for a hit, from the bytes of its head to its line in the log."""
+        python, c, told = self.cost(self.requests(), self.requests())
         for number, answer in enumerate(self.answers):
             body = b"%04d" % (number % 16) * 256
             self.assertTrue(answer.startswith(HEAD + b"Age: "))
             self.assertTrue(answer.endswith(b"\r\nX-Cache-Status: HIT\r\n\r\n" + body))
-        self.assertEqual(len(self.log_path.read_bytes().splitlines()), 2 * HITS)
-        python, c = counts["call"] / HITS, counts["c_call"] / HITS
-        shown = [f"{count / HITS:.2f} {name}" for name, count in names.most_common(60)]
-        told = f"{python:.2f} Python and {c:.2f} C calls a hit: " + ", ".join(shown)
         self.assertLessEqual(python, PYTHON_CALLS + PART, told)
         self.assertLessEqual(c, C_CALLS + PART, told)
+
+    def test_not_modified(self):
+        """The same for a 304: what decides it, and nothing besides."""
+        heads = self.requests(more=b'If-None-Match: "tag"\r\n')
+        python, c, told = self.cost(heads, heads)
+        for answer in self.answers:
+            self.assertTrue(answer.startswith(b"HTTP/1.1 304 "))
+            self.assertTrue(answer.endswith(b"\r\nX-Cache-Status: HIT\r\n\r\n"))
+        self.assertLessEqual(python, PYTHON_CALLS + 1 + NOT_MODIFIED + PART, told)
+        self.assertLessEqual(c, C_CALLS + 2 + 3 + PART, told)
+
+    def test_body_file(self):
+        """The same where the body has a file: one read more, and no thread."""
+        heads = self.requests(b"/long")
+        python, c, told = self.cost(heads, heads)
+        for answer in self.answers:
+            self.assertTrue(answer.endswith(b"\r\nX-Cache-Status: HIT\r\n\r\n" + LONG))
+        self.assertLessEqual(python, PYTHON_CALLS + FILE + PART, told)
+        self.assertLessEqual(c, C_CALLS + 5 + PART, told)
+
+    def test_range(self):
+        """The same for a part of it."""
+        heads = self.requests(b"/long", b"Range: bytes=100-40099\r\n")
+        python, c, told = self.cost(heads, heads)
+        for answer in self.answers:
+            self.assertTrue(answer.startswith(b"HTTP/1.1 206 "))
+            self.assertTrue(answer.endswith(b"\r\n\r\n" + LONG[100:40100]))
+        self.assertLessEqual(python, PYTHON_CALLS + 1 + FILE + RANGE + PART, told)
+        self.assertLessEqual(c, C_CALLS + 2 + 5 + 10 + PART, told)

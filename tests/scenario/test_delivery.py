@@ -37,6 +37,35 @@ class DeliveryTests(Scenario):
         self.assertEqual([LARGE, LARGE], [first.body, second.body])
         self.assertEqual(["MISS", "HIT"], [first.cache, second.cache])
 
+    async def test_body_file_at_once(self) -> None:
+        """What is answered from a body file in one piece says what longer answers say."""
+        body = LARGE[:100_000]
+        await self.both(body)
+        for headers, status, expected in (
+            ({}, 200, body),
+            ({"range": "bytes=10-59999"}, 206, body[10:60_000]),
+            ({"range": "bytes=-70"}, 206, body[-70:]),
+            ({"range": "bytes=99950-200000"}, 206, body[99_950:]),
+            ({"range": "bytes=100000-"}, 416, None),
+            ({"range": "bytes=5-4"}, 200, body),
+            ({"if_none_match": '"e"'}, 304, b""),
+            ({"if_none_match": '"f"', "range": "bytes=0-49"}, 206, body[:50]),
+        ):
+            got = await self.get("/a", **headers)
+            self.assertEqual((status, "HIT"), (got.status, got.cache), headers)
+            if expected is not None:
+                self.assertTrue(got.body == expected, headers)
+            if status == 206:
+                start = body.index(expected)
+                said = f"bytes {start}-{start + len(expected) - 1}/{len(body)}"
+                self.assertEqual(said, got.headers["content-range"])
+                self.assertEqual(str(len(expected)), got.headers["content-length"])
+            head = await self.get("/a", "HEAD", **headers)
+            self.assertEqual((304 if status == 304 else 200, b""), (head.status, head.body))
+        several = await self.get("/a", range="bytes=0-9,50-59")
+        self.assertEqual(206, several.status)
+        self.assertIn(body[50:60], several.body)
+
     async def test_unsatisfiable_range(self) -> None:
         """416 says how long the body is."""
         for got in await self.both(b"0123456789", range="bytes=10-"):
