@@ -61,7 +61,9 @@ def look(path: str, known: Mark | None = None) -> Look:
         problem = "it is not text"
     except ValueError as why:
         problem = str(why)
-    return Look(problem=problem, advice=_rotate(path, "write it as a whole and rename it there: "))
+    return Look(
+        problem=problem, advice=_rotate(path, "write it as a whole and rename it there, or ")
+    )
 
 
 def _rotate(path: str, before: str) -> str:

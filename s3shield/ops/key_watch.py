@@ -68,6 +68,8 @@ class KeyWatch:
     clock: wall time, epoch seconds.
     """
 
+    log = Logger()
+
     def __init__(
         self,
         buckets: Iterable[BucketConfig],
@@ -118,8 +120,8 @@ class KeyWatch:
             self._next = None
 
     def _again(self, result: object) -> None:
-        if isinstance(result, Failure) and self._log is not None:
-            self._log.failure("looking at the key files failed", result)
+        if isinstance(result, Failure):
+            self.log.failure("looking at the key files failed", result)
         if not self._stopped:
             self._next = self._reactor.callLater(KEY_INTERVAL, self._tick)
 

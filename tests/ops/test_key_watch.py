@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from pathlib import Path
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, FirstError, execute
 from twisted.internet.task import Clock
 from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -263,6 +263,17 @@ class Files(Case):
         self.watch.stop()
         waiting[0].callback(look(str(self.path)))
         self.assertEqual((self.renewed, self.clock.getDelayedCalls()), ([], []))
+
+    def test_fault(self):
+        """A fault of ours is logged, and the next look is taken all the same."""
+        self.begin(0)
+        self.watch._in_thread = lambda *_: execute(lambda: 1 // 0)
+        self.tick()
+        self.assertEqual(len(self.flushLoggedErrors(FirstError)), 1)
+        self.watch._in_thread = execute
+        self.put(text(map(key, (0, 1))))
+        self.tick()
+        self.assertEqual(len(self.renewed), 1)
 
     def test_two_buckets(self):
         """One file, two regions: each bucket takes its own, and is told of by its name."""
