@@ -163,7 +163,10 @@ def _parsed(path: str, text: str) -> tuple[ScopedKey, ...]:
         return parse_key_file(text)
     except ValueError as why:
         # It may be anything, also a file that was named by mistake.
-        raise ValueError(f"{path}: it is no key file, or a broken one: {why}") from None
+        raise ValueError(
+            f"{path}: it is no key file, or a broken one "
+            f"(then remove it, and it is made anew): {why}"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -226,8 +226,14 @@ class Refusals(Case):
         """1 for what cannot be, 2 for wrong usage."""
         good = text([key(0)])
         for words, content, options, expected, says in (
-            (["-k", "-", "-r", "r"], good[:50], {}, 1, "no key file, or a broken one: line 2"),
-            (["-k", "-", "-r", "r"], "[s3shield]\n", {}, 1, "no key file, or a broken one: line 1"),
+            (
+                ["-k", "-", "-r", "r"],
+                good[:50],
+                {},
+                1,
+                "no key file, or a broken one (then remove it, and it is made anew): line 2",
+            ),
+            (["-k", "-", "-r", "r"], "[s3shield]\n", {}, 1, "it is made anew): line 1"),
             (["-k", "-", "-r", "r", "-n", "0"], good, {}, 1, "from 1 to 400, not 0"),
             (["-k", "-", "-r", "r", "-n", "401"], good, {}, 1, "from 1 to 400"),
             (["-k", "-", "-r", "r/x"], good, {}, 1, "region"),
