@@ -13,7 +13,7 @@ from .draft import Draft, Entry, Section
 from .nginx_access import methods_of, restricted
 from .nginx_options import add_options, merged
 from .nginx_origin import Origins, Target
-from .regexes import by_number, one_word, prefix_rewrite, python_regex, quote_regex
+from .regexes import by_number, one_word, prefix_rewrite, python_regex, quote_regex, uncaptured
 from .source import Block, Chain, Directive, own
 
 __all__ = ["Flat", "Locations", "flatten"]
@@ -88,17 +88,19 @@ def flatten(draft: Draft, block: Block, chain: Chain, outer: Flat | None = None)
             text = _within(outer, text)
         depth = 1 if outer is None else outer.depth + 1
         inside = each.block or ()
-        first = outer is not None and not outer.is_regex and mark in ("~", "~*")
+        regex = mark in ("~", "~*")
+        first = outer is not None and regex and (outer.inside_prefix or not outer.is_regex)
         flat = Flat(each, mark, text, (*chain, inside), depth, first)
         yield from flatten(draft, inside, flat.chain, flat)
         yield flat
 
 
 def _within(outer: Flat, regex: str) -> str:
-    """Return a regex that matches only what the outer location takes."""
+    """Return a regex that matches only what the outer location takes, with groups as it had."""
+    minded = "i" if outer.mark == "~*" else "-i"
     if outer.is_regex:
-        return f"(?=.*?(?:{outer.text}))(?:{regex})"
-    return rf"^(?={quote_regex(outer.text)}).*?(?:{regex})"
+        return f"^(?=.*?(?{minded}:{uncaptured(outer.text)})).*?(?:{regex})"
+    return f"^(?=(?{minded}:{quote_regex(outer.text)})).*?(?:{regex})"
 
 
 class Locations:
@@ -199,6 +201,10 @@ class Locations:
         """Add the rewrites of its own block, then what proxy_pass does with the path."""
         ledger = self.draft.ledger
         lines = own(flat.block, "rewrite")
+        if target.unchanged:
+            for each in lines:
+                ledger.needless(each, "proxy_pass sends $request_uri, the path as it came")
+            lines = []
         if target.front and len(lines) > 1:
             ledger.access(
                 target.source,

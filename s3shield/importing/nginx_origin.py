@@ -17,7 +17,7 @@ __all__ = ["Origins", "Target"]
 
 _ENDPOINT: Final = "s3.amazonaws.com"
 _TAIL: Final = re.compile(r"(\$is_args\$args|\?\$(?:args|query_string))$")
-_WHOLE: Final = re.compile(r"(.*?)\$(?:\{)?(?:request_uri|uri|document_uri)(?:\})?$", re.DOTALL)
+_WHOLE: Final = re.compile(r"(.*?)\$(?:\{)?(request_uri|uri|document_uri)(?:\})?$", re.DOTALL)
 _PARTS: Final = re.compile(r"(https?://)([^/?$]+)(.*)", re.DOTALL | re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _OTHERS: Final = (
@@ -34,15 +34,16 @@ class Target:
     """Where requests go.
 
     url: of proxy_pass. path: what proxy_pass puts in place of the location's part of the
-    path, None for nothing. front: what it puts in front of every path, or "". source:
-    proxy_pass. place: the bucket, None for a plain origin. missing_403: 403 is shown as
-    404.
+    path, None for nothing. front: what it puts in front of every path, or "". unchanged:
+    rewrites count for nothing. source: proxy_pass. place: the bucket, None for a plain
+    origin. missing_403: 403 is shown as 404.
     """
 
     url: Url
     path: str | None
     source: Directive
     front: str = ""
+    unchanged: bool = False
     place: Place | None = None
     keys: Keys = attrs.field(factory=Keys, repr=False)
     missing_403: bool = False
@@ -99,7 +100,9 @@ class Origins:
             return Target(url, None, source)
         whole = _WHOLE.fullmatch(tail)
         if whole is not None and "$" not in whole[1] and "?" not in whole[1]:
-            return Target(attrs.evolve(url, path=whole[1]), None, source, front=whole[1])
+            unchanged = whole[2] == "request_uri"
+            at = attrs.evolve(url, path=whole[1])
+            return Target(at, None, source, front=whole[1], unchanged=unchanged)
         if is_regex:
             tail = by_number(text, tail)
         variables = _VARIABLE.findall(tail)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["by_number", "one_word", "prefix_rewrite", "python_regex", "quote_regex"]
+__all__ = ["by_number", "one_word", "prefix_rewrite", "python_regex", "quote_regex", "uncaptured"]
 
 _GROUP: Final = re.compile(r"\(\?<([A-Za-z_]\w*)>")
 _SPECIAL: Final = re.compile(r"([.^$*+?{}\[\]\\|()])")
@@ -15,6 +15,30 @@ _SPECIAL: Final = re.compile(r"([.^$*+?{}\[\]\\|()])")
 def python_regex(text: str) -> str:
     """Return a regex with named groups as Python writes them."""
     return _GROUP.sub(r"(?P<\1>", text)
+
+
+def uncaptured(text: str) -> str:
+    """Return a regex that matches the same and has no groups of its own."""
+    done, at, inside = "", 0, False
+    while at < len(text):
+        piece = text[at]
+        if piece == "\\":
+            piece = text[at : at + 2]
+        elif inside:
+            inside = piece != "]"
+        elif piece == "[":
+            inside = True
+            # A bracket that comes first is one of the class.
+            piece = next(mark for mark in ("[^]", "[]", "[^", "[") if text.startswith(mark, at))
+        elif piece == "(":
+            named = re.compile(r"\(\?P?<[A-Za-z_]\w*>").match(text, at)
+            plain = not text.startswith("(?", at)
+            at += len(named[0]) if named else 1
+            done += "(?:" if named or plain else "("
+            continue
+        done += piece
+        at += len(piece)
+    return done
 
 
 def one_word(text: str) -> str:

@@ -195,6 +195,37 @@ class NginxPathTests(SynchronousTestCase):
         self.assertEqual(("b", b"/new/x"), answered(what, b"/a/old/x"))
         self.assertEqual(("b", b"/p/x"), answered(what, b"/a/x"))
 
+    def test_nested_locations(self):
+        """Those inside are tried first, whatever depth they have, with groups of their own."""
+        what = imported(
+            """server {
+                location ~ \\.mp4$ { proxy_pass http://late; }
+                location /a { proxy_pass http://a;
+                    location ~ ^/A/([a-z]+)/(.*)$ { proxy_pass http://never; }
+                    location ~* ^/(a)/(b|c)/ { proxy_pass http://two/$1/$2;
+                        location ~ ^/a/(c)/(.*[.]mp4)$ { proxy_pass http://three/$2; }
+                        location ~ /$ { return 404; }
+                    }
+                }
+            }"""
+        )
+        for path, found in (
+            (b"/a/b/x.mp4", ("http://two", b"/a/b")),
+            (b"/a/c/x.mp4", ("http://three", b"/x.mp4")),
+            (b"/a/c/", 405),
+            (b"/a/d/x.mp4", ("http://late", b"/a/d/x.mp4")),
+            (b"/a/x", ("http://a", b"/a/x")),
+            (b"/A/b/", 404),
+        ):
+            self.assertEqual(found, answered(what, path), path)
+
+    def test_request_uri(self):
+        """$request_uri is the path as it came: rewrites count for nothing."""
+        what = imported(
+            "server { location / { rewrite ^/a/(.*)$ /b/$1 break; proxy_pass http://h$request_uri; } }"
+        )
+        self.assertEqual(("http://h", b"/a/x"), answered(what, b"/a/x"))
+
     def test_a_fallback_by_name(self):
         """`try_files $uri @s3` goes to the bucket; the files are told of; guards count."""
         text = """server {
