@@ -7,14 +7,20 @@ import datetime as dt
 import fcntl
 import os
 import tempfile
-from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from s3shield.signing import KeyRing, Scope, ScopedKey, derive_signing_key, parse_key_file
+from s3shield.signing import (
+    KeyRing,
+    Scope,
+    ScopedKey,
+    derive_signing_key,
+    format_key_file,
+    parse_key_file,
+)
 
 __all__ = ["MOST_DAYS", "Ahead", "KeysWanted", "keys_in", "put_ahead"]
 
@@ -133,16 +139,12 @@ def put_ahead(path: str, wanted: KeysWanted, now: float) -> Ahead:
         )
         if done.changed:
             notes = [line.strip() for line in text.splitlines() if line.lstrip().startswith("#")]
-            _replace(file, "".join([*[f"{note}\n" for note in notes], *map(_lines, after)]))
+            _replace(file, "".join(f"{note}\n" for note in notes) + format_key_file(after))
     return done
 
 
 def _order(key: ScopedKey) -> tuple[str, str, str]:
     return key.scope.date, key.scope.region, key.scope.service
-
-
-def _lines(key: ScopedKey) -> str:
-    return f"{b64encode(key.signing_key).decode('ascii')}\n{key.scope}\n"
 
 
 def _text(file: Path) -> str:

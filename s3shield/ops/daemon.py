@@ -125,6 +125,7 @@ class Daemon(Service):
                     command=plan.worker_command(self._service),
                     sockets=self._sockets,
                     drain=plan.drain,
+                    handed=self._keys.handed,
                 )
                 starting = self._workers.start()
             else:

@@ -7,6 +7,7 @@ a last key's end. A file that is not good changes nothing: the keys that are loa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,11 +20,11 @@ from twisted.python.failure import Failure
 
 from s3shield.config import BucketConfig
 from s3shield.ops.key_file import Look, Mark, look
-from s3shield.signing import Credentials, KeyNotice, KeyRing, key_notice
+from s3shield.signing import Credentials, KeyNotice, KeyRing, format_key_file, key_notice
 
 __all__ = ["KEY_INTERVAL", "KeyWatch"]
 
-KEY_INTERVAL: Final = 2.0
+KEY_INTERVAL: Final = 1.0
 """Seconds between two looks at a key file."""
 
 Renew = Callable[[str, Credentials], None]
@@ -106,6 +107,17 @@ class KeyWatch:
         """
         now = self._clock()
         return {use.name: use.ring.expires(now) for use in self._uses}
+
+    def handed(self) -> bytes:
+        """Return the keys in use, for a new process where the files are not good just now.
+
+        A line of JSON, path -> text of a file with them; empty where there is no file.
+        """
+        texts = {
+            path: format_key_file(key for use in file.uses for key in use.ring.keys)
+            for path, file in self._files.items()
+        }
+        return json.dumps(texts).encode("ascii") + b"\n" if texts else b""
 
     def start(self) -> None:
         """Look now, and every `KEY_INTERVAL` seconds."""

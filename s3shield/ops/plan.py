@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,8 @@ class Plan:
         command += ["--config", self.path, "--error-log", self.error_target]
         for listen in self.listens:
             command += ["--listen", str(listen)]
+        if any(bucket.key_file for bucket in self.config.buckets.values()):
+            command.append("--keys-handed")
         return command
 
 
@@ -272,19 +275,24 @@ def _error_target(target: str, twistd: Mapping[str, Any]) -> str:
     return target
 
 
+def _read(handed: Mapping[str, str], path: str) -> str:
+    return handed[path] if path in handed else Path(path).read_text(encoding="utf-8")
+
+
 def make_plan(
     path: str,
     *,
     twistd: Mapping[str, Any] | None = None,
     error_target: str | None = None,
+    handed: Mapping[str, str] | None = None,
 ) -> Plan:
     """Read the configuration file at `path`. Raises StartError.
 
     twistd: its own options (`nodaemon`, `logfile`, `syslog`, `rundir`), in the parent.
-    error_target: the parent's, in a worker.
+    error_target: the parent's, in a worker. handed: path -> text, of files that are not read.
     """
     try:
-        config = load(path)
+        config = load(path, read_file=partial(_read, handed or {}))
     except ConfigErrors as error:
         raise StartError(error.render()) from error
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import signal
 import socket
@@ -177,6 +178,17 @@ class _Worker:
         self.stop(_ORPHAN_DRAIN)
 
 
+def _handed() -> dict[str, str]:
+    """Return the scoped keys that the parent has in use, by the paths of their files."""
+    line = b""
+    while not line.endswith(b"\n"):
+        more = os.read(CONTROL_FD, 65_536)
+        if not more:
+            return {}
+        line += more
+    return cast(dict[str, str], json.loads(line))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a worker; return its exit status: 0, or EXIT_CANNOT_START."""
     parser = argparse.ArgumentParser(prog="s3shield.ops.worker", description=__doc__)
@@ -185,6 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--error-log", required=True, help="where the parent's error log goes")
     parser.add_argument("--listen", action="append", default=[], help="an address, as bound")
     parser.add_argument("--fds", required=True, help="their sockets, numbers with commas")
+    parser.add_argument("--keys-handed", action="store_true", help="scoped keys come by pipe")
     arguments = parser.parse_args(argv)
     # Before anything can import a reactor; by its name, as `twistd --reactor=uvloop` does.
     installReactor("uvloop")
@@ -194,7 +207,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     sockets = [socket.socket(fileno=int(fd)) for fd in arguments.fds.split(",") if fd]
     try:
-        plan = make_plan(arguments.config, error_target=arguments.error_log)
+        try:
+            plan = make_plan(arguments.config, error_target=arguments.error_log)
+        except StartError:
+            # If it is a key file that is not good just now, its keys go on here, too.
+            handed = _handed() if arguments.keys_handed else {}
+            if not handed:
+                raise
+            plan = make_plan(arguments.config, error_target=arguments.error_log, handed=handed)
         if [str(listen) for listen in plan.listens] != arguments.listen:
             raise StartError(f"{plan.path}: other addresses than at the start: restart the daemon")
         errors = plan.open_error_log(cast(IReactorTime, reactor))

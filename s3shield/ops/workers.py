@@ -1,8 +1,9 @@
 """The parent's side of the worker processes: start, watch, restart, signal, stop.
 
-A worker inherits the listening sockets and two pipes. On `CONTROL_FD` it reads nothing but
-the end of file that says the parent is gone; on `REPORT_FD` it writes one line, `ready` or
-`failed` and why. The rest is signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
+A worker inherits the listening sockets and two pipes. On `CONTROL_FD` it gets a line with the
+scoped keys in use, where there are any, which it needs when a key file is not good just then;
+after that the end of file says that the parent is gone. On `REPORT_FD` it writes one line,
+`ready` or `failed` and why. The rest is signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import site
 import socket
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -102,7 +103,11 @@ class _Worker(ProcessProtocol):
         self._report = b""
 
     def connectionMade(self) -> None:
-        self.pid = int(self.transport.pid) if self.transport is not None else 0
+        if self.transport is not None:
+            self.pid = int(self.transport.pid)
+            handed = self._owner.handed()
+            if handed:
+                self.transport.writeToChild(CONTROL_FD, handed)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         self._report = (self._report + data)[:4096]
@@ -137,6 +142,7 @@ class Workers:
 
     command: what to run, without `--fds`. sockets: bound and listening; inherited in this
     order. drain: seconds that workers have to finish what they are doing when stopped.
+    handed: returns what each worker gets on `CONTROL_FD` when it starts.
     """
 
     log = Logger()
@@ -150,6 +156,7 @@ class Workers:
         command: Sequence[str],
         sockets: Sequence[socket.socket],
         drain: float,
+        handed: Callable[[], bytes] = bytes,
     ) -> None:
         self._reactor = reactor
         self._processes = processes
@@ -160,6 +167,7 @@ class Workers:
         ]
         self._sockets = list(sockets)
         self._drain = drain
+        self.handed = handed
         self._slots = [_Slot(index) for index in range(count)]
         self._started: Deferred[None] | None = None
         self._stopped: Deferred[None] | None = None

@@ -7,7 +7,7 @@ queries come in decoded and are encoded once; the bytes that are signed are the 
 from .credentials import Credentials
 from .encoding import PRESIGN_PARAMETERS, Query, encode_key, encode_query, without_presign
 from .endpoint import Addressing, Endpoint
-from .key_file import parse_key_file, parse_signing_key
+from .key_file import format_key_file, parse_key_file, parse_signing_key
 from .key_ring import KeyNotice, KeyRing, key_notice
 from .scope import Scope, ScopedKey, derive_signing_key
 from .signed import Explanation, SignedRequest, SignMode
@@ -33,6 +33,7 @@ __all__ = [
     "derive_signing_key",
     "encode_key",
     "encode_query",
+    "format_key_file",
     "key_notice",
     "parse_key_file",
     "parse_signing_key",

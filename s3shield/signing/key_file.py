@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
 
 from .scope import KEY_LENGTH, SCOPE_SHAPE, TERMINATOR, Scope, ScopedKey
 
-__all__ = ["parse_key_file", "parse_signing_key"]
+__all__ = ["format_key_file", "parse_key_file", "parse_signing_key"]
 
 
 def parse_signing_key(text: str) -> bytes:
@@ -50,3 +51,8 @@ def parse_key_file(text: str) -> tuple[ScopedKey, ...]:
         except ValueError as why:
             raise ValueError(f"line {scope_number}: {why}") from None
     return tuple(found)
+
+
+def format_key_file(keys: Iterable[ScopedKey]) -> str:
+    """Return what `parse_key_file` reads: two lines for each key."""
+    return "".join(f"{b64encode(key.signing_key).decode('ascii')}\n{key.scope}\n" for key in keys)

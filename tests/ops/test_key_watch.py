@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from base64 import b64encode
 from collections.abc import Iterable
@@ -264,6 +265,17 @@ class Files(Case):
         waiting[0].callback(look(str(self.path)))
         self.assertEqual((self.renewed, self.clock.getDelayedCalls()), ([], []))
 
+    def test_handed(self):
+        """A new process gets the keys in use, whatever the file says now."""
+        self.begin(0)
+        self.put(text(map(key, (0, 1))))
+        self.tick()
+        self.path.unlink()
+        self.tick()
+        line = self.watch.handed()
+        self.assertEqual(json.loads(line), {str(self.path): text(map(key, (0, 1)))})
+        self.assertTrue(line.endswith(b"}\n"))
+
     def test_fault(self):
         """A fault of ours is logged, and the next look is taken all the same."""
         self.begin(0)
@@ -349,4 +361,5 @@ class Static(Case):
         """A bucket that signs with a secret has no end, and is not watched."""
         self.options = "aws_secret_key = s3cr3t\naws_region = r"
         self.assertEqual(self.begin().expires(), {})
+        self.assertEqual(self.watch.handed(), b"")
         self.assertEqual(self.clock.getDelayedCalls(), [])

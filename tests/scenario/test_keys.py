@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -92,7 +94,7 @@ class SimulatedDays(Keys):
         self.client = await self.connect()
 
     async def look(self) -> None:
-        """Let both see the file and the clock, as they do every two seconds."""
+        """Let both see the file and the clock, as they do every second."""
         await self.serving.keys.check()
         await self.telling.check()
 
@@ -173,7 +175,11 @@ class SimulatedDays(Keys):
 
 
 class UnderLoad(Keys, Workers):
-    """The real daemon, two workers."""
+    """The real daemon, two workers, the real time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = time.time()
 
     async def load(self, client: Client, number: int) -> None:
         """Ask for one thing after the other until it is enough."""
@@ -188,7 +194,6 @@ class UnderLoad(Keys, Workers):
 
     async def test_swap(self) -> None:
         """Half written, gone, replaced, the old key refused: of all requests none fails."""
-        self.now = time.time()
         before = time.strftime("%Y%m%d", time.gmtime(self.now - DAY))
         self.call("signing-key", "--append", str(self.file), "--date", before)
         whole = self.file.read_text()
@@ -237,3 +242,21 @@ class UnderLoad(Keys, Workers):
             self.assertNotIn(line[:20], said)
         # The parent tells, not each worker.
         self.assertEqual(said.count("it is gone"), 1)
+
+    async def test_worker_restarted(self) -> None:
+        """A worker that starts while the file is gone signs with the keys that are loaded."""
+        self.rotate()
+        await self.shield("proxy_cache = off")
+        self.file.unlink()
+        await until(lambda: any("it is gone" in line for line in self.daemon.lines), "the line")
+        os.kill(self.pids[0], signal.SIGKILL)
+        await until(lambda: len(self.daemon.workers()) == 3, "another worker")
+        self.pids[0] = self.daemon.workers()[-1]
+        (client,) = await self.on(0)
+        self.assertEqual((await self.ask(client, "/new")).body, b"/private/new")
+        self.assertEqual(self.origin.wrong, [])
+        self.assertFalse(any("cannot start" in line for line in self.daemon.lines))
+        # Nor may a key show in what others see of the process.
+        command = Path(f"/proc/{self.pids[0]}/cmdline")
+        if command.exists():
+            self.assertNotIn("aws4_request", command.read_text())
