@@ -26,6 +26,7 @@ _DAEMON: Final = {
 }
 _INSIDE: Final = ("http", "server", "location", "events", "upstream", "if")
 _NAME: Final = re.compile(r"[^A-Za-z0-9_.+-]")
+_STANDARD: Final = {"/dev/stdout": "stdout", "/dev/stderr": "stderr"}
 _LEVELS: Final = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
 
 
@@ -102,7 +103,8 @@ class _Nginx:
             level = each.args[1] if len(each.args) > 1 else "error"
             if taken is None and level in _LEVELS and not each.first.startswith("syslog:"):
                 taken = each
-                self.draft.put(self.top, "error_log", f"{each.first} {level}", each)
+                path = _STANDARD.get(each.first, each.first)
+                self.draft.put(self.top, "error_log", f"{path} {level}", each)
             elif each.first == "/dev/null":
                 self.ledger.needless(each, "there is one error log for all")
             else:
@@ -121,7 +123,8 @@ class _Nginx:
                 continue
             taken = each
             form = self.log_form(name)
-            value = each.first if each.first == "off" else f"{each.first} {form}"
+            path = _STANDARD.get(each.first, each.first)
+            value = path if path == "off" else f"{path} {form}"
             self.draft.put(self.top, "access_log", value, each)
 
     def log_form(self, name: str) -> str:

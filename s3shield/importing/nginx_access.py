@@ -19,6 +19,7 @@ _PER_REQUEST: Final = (
     *("rewrite_by_lua", "rewrite_by_lua_block", "rewrite_by_lua_file"),
     *("testcookie", "js_access", "perl"),
 )
+_ASKING: Final = ("auth_", "inbound_aws_")
 _HELPING: Final = re.compile(r"auth_(delay|http.*|.*_(user_file|set|key.*|alg|leeway|url))")
 """Directives that say more about others, which alone keep nobody out."""
 _ONLY: Final = re.compile(r"^\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?$")
@@ -38,7 +39,7 @@ def restricted(chain: Chain, ledger: Ledger) -> bool:
                     ledger.needless(each, "everybody is let in")
             break
     # Modules that ask who it is call their directives so, whichever they are.
-    names = {each.name for block in chain for each in block if each.name.startswith("auth_")}
+    names = {each.name for block in chain for each in block if each.name.startswith(_ASKING)}
     for name in sorted(names):
         for each in nearest(chain, name)[-1:]:
             if _HELPING.fullmatch(name):

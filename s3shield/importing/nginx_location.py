@@ -18,6 +18,7 @@ from .source import Block, Chain, Directive, own
 
 __all__ = ["Flat", "Locations", "flatten"]
 
+_AFTER_URI: Final = re.compile(r"\$(?:uri|\{uri\})([^$?]*)")
 _MARKS: Final = ("=", "^~", "~", "~*")
 
 
@@ -229,7 +230,13 @@ class Locations:
                     "see that the bucket behind this location has what the new path names",
                 )
             regex = python_regex(words[0])
+            if target.of_rewrite:
+                self.draft.put(section, "rewrite", f"{regex} {target.path} break", each, guard=True)
+                continue
             value = f"{regex} {by_number(regex, words[1])}"
+            after = _AFTER_URI.fullmatch(words[1])
+            if after is not None:
+                value = f"^(?=.*?(?:{uncaptured(regex)}))(.*)$ $1{after[1]}"
             if flag and not target.front:
                 value += f" {flag}"
             self.draft.put(section, "rewrite", value, each, guard=True)
@@ -244,6 +251,9 @@ class Locations:
             return f"^(.*)$ {target.front.replace('$', '$$')}$1 break"
         if target.path is None:
             return None
+        if target.of_rewrite:
+            # The groups are empty where the rewrite did not match.
+            return f"^.*$ {re.sub(r'[$][1-9]', '', target.path) or '/'} break"
         if flat.is_regex:
             return f"{_plain(flat)} {target.path} break"
         return prefix_rewrite(flat.text, target.path, exact=flat.mark == "=")

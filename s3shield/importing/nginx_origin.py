@@ -10,7 +10,7 @@ import attrs
 
 from .buckets import Keys, Place, Url, find_bucket
 from .ledger import Ledger
-from .regexes import by_number
+from .regexes import by_number, python_regex
 from .source import Chain, Directive, nearest, own, walk
 
 __all__ = ["Origins", "Target"]
@@ -35,7 +35,8 @@ class Target:
 
     url: of proxy_pass. path: what proxy_pass puts in place of the location's part of the
     path, None for nothing. front: what it puts in front of every path, or "". unchanged:
-    rewrites count for nothing. source: proxy_pass. place: the bucket, None for a plain
+    rewrites count for nothing. of_rewrite: path has the groups of the one rewrite, and
+    stands for what it makes. source: proxy_pass. place: the bucket, None for a plain
     origin. missing_403: 403 is shown as 404.
     """
 
@@ -44,6 +45,7 @@ class Target:
     source: Directive
     front: str = ""
     unchanged: bool = False
+    of_rewrite: bool = False
     place: Place | None = None
     keys: Keys = attrs.field(factory=Keys, repr=False)
     missing_403: bool = False
@@ -106,6 +108,14 @@ class Origins:
         if is_regex:
             tail = by_number(text, tail)
         variables = _VARIABLE.findall(tail)
+        lines = own(chain[-1], "rewrite")
+        if len(lines) == 1 and len(lines[0].args) > 1 and not is_regex and variables:
+            # The groups are those of the rewrite before it.
+            is_regex, of_rewrite = True, True
+            tail = by_number(python_regex(lines[0].first), tail)
+            variables = _VARIABLE.findall(tail)
+        else:
+            of_rewrite = False
         captures = all(re.fullmatch("[1-9]", one or other) for one, other in variables)
         if "?" in tail or "#" in tail or not captures or (variables and not is_regex):
             self.ledger.lost(
@@ -114,7 +124,7 @@ class Origins:
                 "write it as a rewrite",
             )
             return None
-        return Target(attrs.evolve(url, path=tail), tail, source)
+        return Target(attrs.evolve(url, path=tail), tail, source, of_rewrite=of_rewrite)
 
     def _constant(self, text: str, chain: Chain) -> str:
         """Put values in the place of variables that are `set` to the same for all requests."""
@@ -209,12 +219,25 @@ class Origins:
                 self.ledger.lost(each, "fields of requests to a plain origin are not set here")
 
     def _keys(
-        self, sign: str, options: Mapping[str, Directive | None], region: str | None = None
+        self,
+        sign: str,
+        options: Mapping[str, Directive | None],
+        chain: Chain,
+        region: str | None = None,
     ) -> Keys:
-        values = tuple(
-            (option, each.first, each) for option, each in options.items() if each is not None
-        )
-        return Keys(sign, region, values)
+        """Return what signs. A key that is known for each request alone is left out."""
+        values = []
+        for option, each in options.items():
+            if each is None:
+                continue
+            value = self._constant(each.first, chain)
+            if _VARIABLE.search(value):
+                self.ledger.lost(
+                    each, "its value is known in nginx alone", f"give {option} in [bucket:...]"
+                )
+            else:
+                values.append((option, value, each))
+        return Keys(sign, region, tuple(values))
 
     def _scoped(self, target: Target, chain: Chain) -> Target | None:
         """ngx_aws_auth: aws_sign and aws_endpoint count in the location itself alone."""
@@ -242,7 +265,7 @@ class Origins:
         # What ngx_aws_auth signs is the path without that of proxy_pass.
         names = ("aws_access_key", "aws_signing_key", "aws_key_scope")
         found = {name: _last(nearest(chain, name)) for name in names}
-        return attrs.evolve(target, place=place, keys=self._keys("v4", found))
+        return attrs.evolve(target, place=place, keys=self._keys("v4", found, chain))
 
     def _version2(self, target: Target, chain: Chain) -> Target | None:
         """ngx_aws_auth's branch AuthV2: `$s3_auth_token`."""
@@ -257,7 +280,7 @@ class Origins:
             return None
         names = ("aws_access_key", "aws_secret_key")
         found = {name: _last(nearest(chain, name)) for name in names}
-        return attrs.evolve(target, place=place, keys=self._keys("v2", found))
+        return attrs.evolve(target, place=place, keys=self._keys("v2", found, chain))
 
     def _kaltura(self, target: Target, chain: Chain) -> Target | None:
         """nginx-aws-auth-module: `aws_auth $variable { ... }` and that in Authorization."""
@@ -282,7 +305,7 @@ class Origins:
         return attrs.evolve(
             target,
             place=place,
-            keys=self._keys("v4", found, None if region is None else region.first),
+            keys=self._keys("v4", found, chain, None if region is None else region.first),
         )
 
 

@@ -65,6 +65,10 @@ SERVERS = (
        location /b/ { deny all; try_files $uri @up; }
        location @up { rewrite ^/a/(.*)$ /n/$1 break; proxy_pass http://$up; }
        location /img/ { proxy_pass http://$up/k$uri$is_args$args; }""",
+    # Groups of a rewrite in proxy_pass, and what is added to $uri.
+    """location /a { rewrite /a/(.*) /$1 break; proxy_pass ORIGIN/g/$1; }
+       location /img/ { rewrite /$ "${uri}index.html" break; proxy_pass ORIGIN; }
+       location / { rewrite ^(.*)/(b|ab)/ ${uri}x break; proxy_pass ORIGIN; }""",
     # The whole server kept from somebody.
     """deny 192.0.2.1; location / { proxy_pass ORIGIN; }
        location /a/ { allow all; proxy_pass ORIGIN/p/; }""",

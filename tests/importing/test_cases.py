@@ -219,6 +219,27 @@ class NginxPathTests(SynchronousTestCase):
         ):
             self.assertEqual(found, answered(what, path), path)
 
+    def test_groups_of_the_rewrite(self):
+        """ngx_aws_auth's own README: proxy_pass with the group of the rewrite before it."""
+        what = imported(
+            f"""server {{ {KEYS} aws_s3_bucket your_s3_bucket;
+                location /myfiles {{
+                    rewrite /myfiles/(.*) /$1 break;
+                    proxy_pass http://your_s3_bucket.s3.amazonaws.com/$1;
+                    aws_sign;
+                }} }}"""
+        )
+        self.assertEqual(("your_s3_bucket", b"/a/b"), answered(what, b"/myfiles/a/b"))
+        self.assertEqual(("your_s3_bucket", b"/"), answered(what, b"/myfilesOther"))
+
+    def test_index_documents(self):
+        """A rewrite that adds to $uri."""
+        what = imported(
+            'server { location / { rewrite /$ "${uri}index.html" break; proxy_pass http://h; } }'
+        )
+        self.assertEqual(("http://h", b"/a/index.html"), answered(what, b"/a/"))
+        self.assertEqual(("http://h", b"/a/b"), answered(what, b"/a/b"))
+
     def test_request_uri(self):
         """$request_uri is the path as it came: rewrites count for nothing."""
         what = imported(
@@ -278,6 +299,17 @@ class NginxSigningTests(SynchronousTestCase):
             f"http {{ {KEYS} server {{ aws_s3_bucket bbb; location / {{ aws_sign; {BUCKET} }} }} }}"
         )
         self.assertEqual("AKIAIOSFODNN7EXAMPLE", self.bucket(text).credentials.access_key)
+
+    def test_keys_of_run_time(self):
+        """A variable's name is no key; one that is `set` to a text is that text."""
+        text = """server {{ location / {{ {} proxy_pass https://bbb.s3.amazonaws.com;
+            aws_access_key A; aws_secret_key $mine; s3_bucket bbb;
+            proxy_set_header Authorization $s3_auth_token; }} }}"""
+        lua = imported(text.format("set_by_lua $mine 'return 1';"))
+        self.assertEqual([SignMode.OFF], [each.sign for each in loaded(lua).buckets.values()])
+        self.assertNotIn("$mine", lua.ini)
+        found = self.bucket(text.format("set $mine sesame;"))
+        self.assertEqual((SignMode.V2, "sesame"), (found.sign, found.credentials.secret_key))
 
     def test_another_host_than_the_signed_one(self):
         """What is asked is signed for, and the difference is told."""
