@@ -11,7 +11,7 @@ import attrs
 from .apache_access import lowered, methods_left, refusals, restricted
 from .apache_buckets import Proxies, parameters
 from .apache_options import add_cache, add_daemon, add_options
-from .apache_origin import Unasked
+from .apache_origin import Ask, OfOrigin
 from .apache_passes import PATHS, TREES, Pass, find_passes, read_address, takes
 from .apache_words import CONDITIONS, LOST, NEEDLESS, SECTIONS_LOST
 from .draft import Draft, Entry, Section
@@ -53,6 +53,7 @@ class _Apache:
         self.proxies = Proxies(draft, sections)
         self.listens = Listens(draft)
         self.made: set[tuple[str, str]] = set()
+        self.asks: list[Ask] = []
 
     def inlined(self, block: Block) -> Iterator[Directive]:
         """Yield the directives of a block, those of <IfModule> in its place."""
@@ -82,7 +83,8 @@ class _Apache:
         inherited = self.locations("", (self.whole,), [])
         for name, host in zip(names, self.hosts, strict=True):
             self.locations(name, (self.whole, host.block or ()), inherited)
-        Unasked(self.draft, self.proxies, self.listens).add(self.whole)
+        of_origin = OfOrigin(self.draft, self.proxies, self.listens)
+        of_origin.add(self.whole, self.asks, self.unguarded)
         self.closed_first()
         self.sweep(self.whole)
 
@@ -157,6 +159,9 @@ class _Apache:
             if each.address == "!":
                 excluded.append(each)
                 continue
+            if each.source.name.lower() == "ismproxypass":
+                self.asks.append((each, scopes))
+                continue
             section = self.location(server, each, scopes, made)
             if section is not None:
                 made.append((each, section))
@@ -200,8 +205,13 @@ class _Apache:
         each: Pass,
         scopes: tuple[Block, ...],
         made: Sequence[tuple[Pass, Section]],
+        *,
+        guarded: bool = True,
     ) -> Section | None:
-        """Make the section of one pass, or None after a note."""
+        """Make the section of one pass, or None after a note.
+
+        guarded: who may come is as in Apache; else everybody at the server's address.
+        """
         members = self.proxies.members(each.address)
         path = python_regex(each.path)
         found = read_address(members[0][0], regex=each.is_regex) if members else None
@@ -253,9 +263,14 @@ class _Apache:
             self.ledger.used(e)
         inner = [*scopes, *[e.block or () for e in covering], *each.blocks]
         add_cache(self.draft, section, path, inner)
-        hosts = [lowered(block, "sslverifyclient") for block in scopes]
-        self.access(section, [*hosts, *each.blocks], covering, f"{url.root}{url.path}")
+        if guarded:
+            hosts = [lowered(block, "sslverifyclient") for block in scopes]
+            self.access(section, [*hosts, *each.blocks], covering, f"{url.root}{url.path}")
         return section
+
+    def unguarded(self, server: str, each: Pass, scopes: tuple[Block, ...]) -> Section | None:
+        """Make the section of a pass that the Origin alone asks, on this machine."""
+        return self.location(server, each, scopes, (), guarded=False)
 
     def covering(self, path: str, scopes: Sequence[Block]) -> list[Directive]:
         """Return the sections whose path takes `path` too, in the order of Apache."""

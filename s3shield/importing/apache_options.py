@@ -17,7 +17,7 @@ _SECONDS: Final = {
 }
 _CACHE: Final = "main"
 _FORMATS: Final = ("combined", "common")
-_LEVELS: Final = {"trace": "debug", "crit": "crit"}
+_STANDARD: Final = {"/dev/stdout": "stdout", "/dev/stderr": "stderr"}
 
 
 def add_daemon(draft: Draft, top: Section, blocks: Sequence[Block]) -> None:
@@ -39,7 +39,8 @@ def add_daemon(draft: Draft, top: Section, blocks: Sequence[Block]) -> None:
         if at or each.first.startswith(("|", "syslog")) or "$" in each.first:
             ledger.lost(each, "there is one error log for all, a file or `syslog`")
         else:
-            draft.put(top, "error_log", f"{each.first} {level}", each)
+            path = _STANDARD.get(each.first, each.first)
+            draft.put(top, "error_log", f"{path} {level}", each)
             ledger.used(*levels)
     for each in levels:
         if not ledger.knows(each):
@@ -51,7 +52,8 @@ def add_daemon(draft: Draft, top: Section, blocks: Sequence[Block]) -> None:
             ledger.lost(each, "there is one access log for all, a file or `syslog`")
             continue
         taken = True
-        draft.put(top, "access_log", f"{each.first} combined", each)
+        path = _STANDARD.get(each.first, each.first)
+        draft.put(top, "access_log", f"{path} combined", each)
         if form not in _FORMATS or len(each.args) > 2:
             ledger.lost(each, "it is `combined` here", "formats are written with nginx's variables")
 

@@ -1,25 +1,32 @@
-"""<Proxy> sections that nothing passes requests on to: the Origin itself asks them.
+"""What Unified Streaming's Origin asks for by itself, to package it.
 
-Unified Streaming's Origin asks such an address for what its manifests name; clients never
-do. So the location gets an address of this machine only, not the virtual host's, which
-stays with Apache.
+IsmProxyPass, and <Proxy> sections that nothing passes requests on to: manifests name what
+is there. Clients get what the Origin makes of the files, never the files. So their locations
+get an address of this machine only, not the virtual host's, which stays with Apache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from .apache_access import restricted
 from .apache_buckets import Proxies, Proxy
 from .apache_options import add_cache
+from .apache_passes import Pass
+from .buckets import Url
 from .draft import Draft, Entry, Section
 from .listens import Listens
 from .regexes import prefix_rewrite
 from .source import Block
 
-__all__ = ["Unasked"]
+__all__ = ["Ask", "OfOrigin"]
+
+Ask = tuple[Pass, tuple[Block, ...]]
+Make = Callable[[str, Pass, tuple[Block, ...]], Section | None]
 
 
-class Unasked:
-    """Makes locations of the <Proxy> sections with keys that nothing passes on to."""
+class OfOrigin:
+    """Makes the locations that the Origin asks."""
 
     def __init__(self, draft: Draft, proxies: Proxies, listens: Listens) -> None:
         self.draft = draft
@@ -27,38 +34,61 @@ class Unasked:
         self.proxies = proxies
         self.listens = listens
 
-    def add(self, whole: Block) -> None:
-        """Make them. whole: the global block."""
-        left = [
-            each
-            for each in self.proxies.all
-            if each.signs and id(each.source) not in self.proxies.asked
-        ]
-        for each in left:
-            if each.url is None:
-                self.ledger.lost(
-                    each.source,
-                    "it names no address: which bucket it is for is not said",
-                    'write <Proxy "https://BUCKET.s3.REGION.amazonaws.com/">',
-                )
+    def add(self, whole: Block, asks: Sequence[Ask], make: Make) -> None:
+        """Make them. whole: the global block. asks: the passes, with the blocks around them.
+
+        make: makes the location of a pass in a server, None after a note.
+        """
         served = self.only_served()
-        named = [each for each in left if each.url is not None]
-        server = ""
-        if named and any(section.kind == "server" for section in self.draft.sections):
+        unused = any(each.signs for each in self.proxies.all)
+        server, root = "", "http://127.0.0.1:8080"
+        if (asks or unused) and any(each.kind == "server" for each in self.draft.sections):
             port = next(
                 port
                 for port in range(8080, 9080)
                 if not any(address.endswith(f":{port}") for address in self.listens.places)
             )
             home = self.listens.section("origin")
-            server = home.name
+            server, root = home.name, f"http://127.0.0.1:{port}"
             self.draft.put(home, "listen", f"127.0.0.1:{port}")
-        for each in named:
-            assert each.url is not None  # just tested
-            alone = len(named) == 1 and (server or not served)
-            section = self.alone(whole, each, "/" if alone else f"/{each.url.host}/", server)
-            if served and not server:
+        made = []
+        for each, scopes in asks:
+            section = make(server, each, scopes)
+            if section is not None:
+                made.append(section)
+                self.ledger.note(
+                    each.source,
+                    "it is for the Origin, which packages: clients do not get the files themselves",
+                    f"keep the Origin, and let it ask s3shield: {each.source.name} "
+                    f"{root}{section.name}",
+                )
+        alone = not made and (bool(server) or not served)
+        made += self.left(whole, server, root, alone=alone)
+        if served and not server:
+            for section in made:
                 section.close()  # it would be for all who reach the others
+        if server and not made:
+            self.draft.sections = [e for e in self.draft.sections if e.title != f"server:{server}"]
+
+    def left(self, whole: Block, server: str, root: str, *, alone: bool) -> list[Section]:
+        """Make the locations of sections that nothing asks. alone: one may have all paths."""
+        found = [
+            each
+            for each in self.proxies.all
+            if each.signs and id(each.source) not in self.proxies.asked
+        ]
+        made = []
+        for each in found:
+            if each.url is None:
+                self.ledger.lost(
+                    each.source,
+                    "it names no address: which bucket it is for is not said",
+                    'write <Proxy "https://BUCKET.s3.REGION.amazonaws.com/">',
+                )
+                continue
+            path = "/" if alone and len(found) == 1 else f"/{each.url.host}/"
+            made.append(self.alone(whole, each, each.url, path, server, root))
+        return made
 
     def only_served(self) -> bool:
         """Leave out hosts of which nothing is passed on, where no other has their address.
@@ -71,15 +101,20 @@ class Unasked:
             mine = self.listens.at.get(section.name, [])
             if section.name not in served and not taken.intersection(mine):
                 self.draft.sections.remove(section)
+                for named, _, source in self.listens.given:
+                    if named is section:
+                        self.ledger.needless(
+                            source, "nothing of it is passed on: it stays Apache's"
+                        )
         if not served:
             top = self.draft.section("s3shield")
             top.remove("listen")
         return bool(served)
 
-    def alone(self, whole: Block, each: Proxy, path: str, server: str) -> Section:
+    def alone(
+        self, whole: Block, each: Proxy, url: Url, path: str, server: str, root: str
+    ) -> Section:
         """Make the location of one of these."""
-        url = each.url
-        assert url is not None  # tested by the caller
         section = self.draft.section("location", path)
         section.server = server
         if server:
@@ -92,7 +127,7 @@ class Unasked:
         self.ledger.note(
             each.source,
             "nothing passes requests on to it: the Origin asks it for what manifests name",
-            f"let the Origin ask s3shield at {path}, in IsmProxyPass or in the manifests",
+            f"let the Origin ask s3shield at {root}{path}, in IsmProxyPass or in the manifests",
         )
         if restricted([each.block], self.ledger):
             section.close()

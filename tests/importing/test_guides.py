@@ -129,7 +129,9 @@ class ApacheTests(SynchronousTestCase):
         what = guide("apache-legacy.conf")
         config = loaded(what)
         self.assertEqual({"/s3/": ("mybucket", False)}, places(config))
-        self.assertEqual((), what.notes)
+        self.assertEqual(["127.0.0.1:8080"], [each.text for each in config.listens])
+        (note,) = what.notes
+        self.assertIn("IsmProxyPass http://127.0.0.1:8080/s3/", note.instead)
         # Without S3UseHeaders it signs in the query.
         self.assertEqual(SignMode.V4_QUERY, config.buckets["mybucket"].sign)
         route = config.routing().find(b"", b"/s3/example.ism", None)

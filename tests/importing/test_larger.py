@@ -250,7 +250,9 @@ class ApacheTests(SynchronousTestCase):
     def test_balanced(self):
         """The first of the replicas is asked with its own keys, the other is told of."""
         what, config = larger("apache", "balanced")
-        self.assertEqual({"storage-proxy /": ("vod-eu", False)}, places(config))
+        self.assertEqual({"/": ("vod-eu", False)}, places(config))
+        # It is the Origin that asks, not whoever reaches port 81.
+        self.assertEqual(["127.0.0.1:8080"], [each.text for each in config.listens])
         credentials = config.buckets["vod-eu"].credentials
         self.assertEqual("AKIAIOSFODNN7EXAMPLE", credentials.access_key)
         self.assertEqual("FwoGZXIvYXdzEXAMPLETOKENabcdefgh1234", credentials.session_token)
@@ -297,7 +299,7 @@ class ApacheTests(SynchronousTestCase):
         what, config = larger("apache", "sites")
         self.assertEqual(
             {
-                "one.example.com /vod/": ("one", False),
+                "origin /vod/": ("one", False),
                 "two.example.com ^~ /two/": ("two", True),
             },
             places(config),
@@ -305,6 +307,8 @@ class ApacheTests(SynchronousTestCase):
         self.assertEqual(
             b"one.s3.eu-north-1.amazonaws.com", config.buckets["one"].endpoint.authority
         )
+        (origin,) = [each for each in config.servers if each.name == "origin"]
+        self.assertEqual(["127.0.0.1:8081"], [each.text for each in origin.listen])
         role = "9 S3RoleARN arn:aws:iam::123456789012:role/one"
         self.assertEqual("aws_role_arn" in LATER, role in notes(what, Weight.LOST))
         self.assertIn("6 S3SecretKey ***", notes(what, Weight.LOST))
