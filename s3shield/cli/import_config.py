@@ -55,6 +55,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "-o", "--output", metavar="INI", help="write a new file, mode 0600, instead of printing"
     )
+    parser.add_argument(
+        "-D",
+        dest="defined",
+        metavar="NAME[=VALUE]",
+        action="append",
+        default=[],
+        help="what Apache is started with, for <IfDefine> and ${NAME}; may be repeated",
+    )
     parser.add_argument("--all", action="store_true", help="name the lines too that are not needed")
     parser.set_defaults(run=run)
 
@@ -70,7 +78,8 @@ def run(
 ) -> int:
     """Print the ini, then the notes. Return the exit status."""
     try:
-        imported = import_file(args.file, args.kind)
+        defined = dict(each.partition("=")[::2] for each in args.defined)
+        imported = import_file(args.file, args.kind, defined)
     except ImportFailed as why:
         print(f"s3shield import: {why}", file=stderr)
         return 1

@@ -6,6 +6,7 @@ https://httpd.apache.org/docs/2.4/configuring.html#syntax
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Final
 
@@ -23,14 +24,17 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 _INCLUDES: Final = ("include", "includeoptional")
 
 
-def read_apache(path: str, library: Library) -> tuple[Directive, ...]:
+def read_apache(
+    path: str, library: Library, defined: Mapping[str, str] | None = None
+) -> tuple[Directive, ...]:
     """Return what the file at `path` says, included files in their places.
 
     An include is relative to the first file's directory or to that of the file it stands
-    in. `${NAME}` is what a `Define` before it says; unknown ones stay. Raises
-    ImportFailed.
+    in. defined: what Apache is started with, `-D NAME` or a variable of its environment.
+    `${NAME}` is what that or a `Define` before it says; unknown ones stay. An <IfDefine>
+    whose name is known is decided here; others stay. Raises ImportFailed.
     """
-    return _File(path, library, (path,), {}).read()
+    return _File(path, library, (path,), dict(defined or {})).read()
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
@@ -87,8 +91,12 @@ class _File:
                         self.path, number, f"</{closing[1]}> closes nothing that is open here"
                     )
                 stack.pop()
-                made = Directive(f"<{name}>", words, self.path, at, tuple(inside))
-                stack[-1][3].append(made)
+                asked = words[0] if name.lower() == "ifdefine" and words else ""
+                if asked in self.defined:
+                    stack[-1][3].extend(inside)
+                elif asked.removeprefix("!") not in self.defined:
+                    made = Directive(f"<{name}>", words, self.path, at, tuple(inside))
+                    stack[-1][3].append(made)
             elif line.startswith("<"):
                 opening = _OPEN.fullmatch(line)
                 if opening is None:
@@ -110,8 +118,8 @@ class _File:
             # Not quoted: it may be the rest of a key.
             raise ImportFailed(self.path, line, "this is neither a directive nor a section")
         words = self.words(f"{more} {rest}" if tab else rest, line)
-        if name.lower() == "define" and len(words) == 2:
-            self.defined[words[0]] = words[1]
+        if name.lower() == "define" and words:
+            self.defined[words[0]] = words[1] if len(words) > 1 else ""
         if name.lower() not in _INCLUDES or len(words) != 1:
             return [Directive(name, words, self.path, line)]
         found: list[Directive] = []

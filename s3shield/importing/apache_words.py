@@ -148,7 +148,7 @@ LOST: Final = {
 SECTIONS_LOST: Final = {
     "<files>": "no files of this machine are served",
     "<filesmatch>": "no files of this machine are served",
-    "<ifdefine>": "whether it is in force is said when Apache is started",
+    "<ifdefine>": "whether it is in force is said when Apache is started: give -D NAME",
     "<if>": "conditions are not looked at here",
     "<elseif>": "conditions are not looked at here",
     "<else>": "conditions are not looked at here",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import attrs
@@ -48,9 +49,12 @@ def kind_of(text: str) -> Kind | None:
     return "apache" if apache > nginx else "nginx"
 
 
-def import_file(path: str, kind: Kind | None = None) -> Imported:
+def import_file(
+    path: str, kind: Kind | None = None, defined: Mapping[str, str] | None = None
+) -> Imported:
     """Import the file at `path` and those that it includes. kind: left out: by its content.
 
+    defined: names that Apache is started with, and what they stand for.
     Raises ImportFailed, without anything of the file in its text.
     """
     if kind is None:
@@ -58,7 +62,7 @@ def import_file(path: str, kind: Kind | None = None) -> Imported:
     if kind is None:
         raise ImportFailed(path, 0, "it looks like neither nginx's nor Apache's: give --from")
     library = Library()
-    tree = read_nginx(path, library) if kind == "nginx" else read_apache(path, library)
+    tree = read_nginx(path, library) if kind == "nginx" else read_apache(path, library, defined)
     ledger = Ledger(Masking(tree))
     draft = Draft(ledger)
     if kind == "nginx":

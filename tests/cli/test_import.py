@@ -64,6 +64,14 @@ class ImportTests(SynchronousTestCase):
         _, _, notes = self.call("--all", self.write(APACHE))
         self.assertIn("SSLProxyEngine on\n    it is so here", notes)
 
+    def test_defined(self):
+        """-D says what Apache is started with, as often as it has to."""
+        path = self.write("<IfDefine X>\nProxyPass / http://${H}/\n</IfDefine>\n")
+        self.assertEqual(1, self.call(path)[0])
+        status, ini, _ = self.call("-D", "X", "-D", "H=h.example:81", path)
+        self.assertEqual(0, status)
+        self.assertIn("origin = http://h.example:81\n", ini)
+
     def test_output(self):
         """-o writes a file for its owner's eyes, and never over another."""
         path, target = self.write(APACHE), self.mktemp()

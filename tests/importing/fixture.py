@@ -21,7 +21,7 @@ def need_crossplane() -> None:
         raise SkipTest("crossplane is not installed: pip install 's3shield[import]'")
 
 
-def imported(text: str, kind: str = "nginx", **files: str) -> Imported:
+def imported(text: str, kind: str = "nginx", defined=None, **files: str) -> Imported:
     """Import a text; files: others beside it, by name with `_` for `.`."""
     if kind == "nginx":
         need_crossplane()
@@ -30,7 +30,7 @@ def imported(text: str, kind: str = "nginx", **files: str) -> Imported:
             (Path(directory) / name.replace("_", ".")).write_text(content)
         path = Path(directory) / "x.conf"
         path.write_text(textwrap.dedent(text))
-        return import_file(str(path), kind)
+        return import_file(str(path), kind, defined)
 
 
 def loaded(what: Imported) -> Config:

@@ -462,6 +462,27 @@ class ApacheTests(SynchronousTestCase):
             self.assertEqual(mode, bucket.sign)
             self.assertEqual(b"bbb.store.example", bucket.endpoint.authority)
 
+    def test_defined(self):
+        """<IfDefine> holds by Define and by what Apache is started with; else it is told of."""
+        text = """
+            <IfDefine STORE>
+                ProxyPass /a/ ${STORE}
+            </IfDefine>
+            <IfDefine !STORE>
+                ProxyPass /a/ http://other/
+            </IfDefine>
+            ProxyPass /b/ http://b/
+            """
+        for more, defined, found in (
+            ("", {"STORE": "http://s/"}, ("http://s", b"/x")),
+            ("Define STORE http://t/\n", {}, ("http://t", b"/x")),
+            ("", {}, 404),
+        ):
+            what = imported(more + text, "apache", defined)
+            self.assertEqual(found, answered(what, b"/a/x"))
+            told = [note for note in notes(what, Weight.LOST) if "IfDefine" in note]
+            self.assertEqual(2 if found == 404 else 0, len(told))
+
     def test_no_address(self):
         """A section without an address, as some pages print the guide, says what is missing."""
         text = '<Proxy "">\nS3AccessKey A\nS3SecretKey s\n</Proxy>\n'
