@@ -83,7 +83,8 @@ def run(
     except ImportFailed as why:
         print(f"s3shield import: {why}", file=stderr)
         return 1
-    text = f"; made by s3shield {__version__} of {Path(args.file).name}\n\n{imported.ini}"
+    name = "".join(each if each.isprintable() else "?" for each in Path(args.file).name)
+    text = f"; made by s3shield {__version__} of {name}\n\n{imported.ini}"
     if args.output is None:
         print(text, end="", file=stdout)
         stdout.flush()

@@ -59,6 +59,14 @@ class ImportTests(SynchronousTestCase):
             self.assertEqual(0, main(["check", self.write(ini)]))
         self.assertEqual("configuration ok\n", out.getvalue())
 
+    def test_name_of_the_file(self):
+        """A file's name adds no line to the ini."""
+        path = Path(self.mktemp() + "\n[s3shield]")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(APACHE)
+        _, ini, _ = self.call(str(path))
+        self.assertEqual(0, ini.count("\n[s3shield]"))
+
     def test_all(self):
         """--all names what is not needed too."""
         _, _, notes = self.call("--all", self.write(APACHE))
