@@ -119,6 +119,11 @@ class Draft:
 
         Options of several lines get one more line.
         """
+        if section.closed and option == "methods":
+            # What is closed stays so, whatever else is said of methods.
+            if source is not None:
+                self.ledger.used(source)
+            return True
         problem = _unwritable(value)
         if problem is not None:
             if source is not None:

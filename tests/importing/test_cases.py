@@ -121,6 +121,27 @@ class NginxAccessTests(SynchronousTestCase):
         )
         self.assertEqual(405, answered(two, b"/a/x"))
 
+    def test_closed_stays_closed(self):
+        """What is said of methods besides opens nothing."""
+        for text in (
+            f"""server {{ if ($request_method !~ ^(GET|HEAD)$) {{ return 405; }}
+                location / {{ deny all; limit_except GET {{ deny all; }} {BUCKET} }} }}""",
+            """server { if ($request_method !~ ^(GET|HEAD)$) { return 405; }
+                location / { rewrite ^/a/(.*)$ /r/$1 break; rewrite b /c break;
+                             proxy_pass https://bbb.s3.amazonaws.com/f$uri; } }""",
+        ):
+            self.assertEqual(405, answered(imported(text), b"/a"), text)
+        apache = """
+            ProxyPass /a/ http://h/
+            <Location /a>
+                Require ip 10.0.0.0/8
+                <LimitExcept GET HEAD>
+                    Require all denied
+                </LimitExcept>
+            </Location>
+            """
+        self.assertEqual(405, answered(imported(apache, "apache"), b"/a/x"))
+
     def test_redirects(self):
         """A redirect is told of, and changes no path."""
         what = imported(
