@@ -151,7 +151,7 @@ class Locations:
             ledger.lost(flat.source, "the server has this location already")
             return
         self.patterns.add((kind, flat.text))
-        flat = self.behind(flat)
+        door, flat = flat, self.behind(flat)
         answers = own(flat.block, "return")
         target = (
             None if answers else self.origins.find(flat.chain, flat.text, is_regex=flat.is_regex)
@@ -160,7 +160,7 @@ class Locations:
             why = "it is not passed on to an origin; here it is answered 404 or 405"
             for each in answers:
                 ledger.lost(each, "answers of the configuration's own are not made here", why)
-            kept_out = restricted(flat.chain, ledger)
+            kept_out = self.kept_out(door, flat)
             if not kept_out and not ledger.knows(flat.source):
                 ledger.note(flat.source, why, "leave it to another server")
             ledger.used(flat.source)
@@ -180,8 +180,13 @@ class Locations:
         self.methods(flat, section)
         if target.missing_403:
             self.draft.put(section, "missing_403", "404")
-        if restricted(flat.chain, ledger):
+        if self.kept_out(door, flat):
             section.close()
+
+    def kept_out(self, door: Flat, flat: Flat) -> bool:
+        """Tell whether somebody is: by the location, or by the one that it leads to."""
+        found = [restricted(each.chain, self.draft.ledger) for each in (door, flat)]
+        return any(found)
 
     def behind(self, flat: Flat) -> Flat:
         """Return the location with that of its `try_files ... @name` inside, if it has one."""

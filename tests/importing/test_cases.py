@@ -278,6 +278,9 @@ class NginxPathTests(SynchronousTestCase):
         what = imported(text)
         self.assertEqual(("b", b"/p/x"), answered(what, b"/x"))
         self.assertEqual(405, answered(what, b"/private/x"))
+        # What the fallback allows does not open the door to it.
+        what = imported(text.replace("rewrite", "allow all; rewrite"))
+        self.assertEqual(405, answered(what, b"/private/x"))
 
     def test_servers(self):
         """Unknown names go where nginx sends them, by `default_server` or by the order."""
