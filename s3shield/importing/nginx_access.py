@@ -54,7 +54,7 @@ def restricted(chain: Chain, ledger: Ledger) -> bool:
             found += [each, *nearest(chain, "ssl_client_certificate")]
     for name in _PER_REQUEST:
         found += nearest(chain, name)
-    found += own(chain[-1], "internal")
+    found += nearest(chain, "internal")
     for block in chain:
         found += [each for each in own(block, "if") if _refuses(each)]
     if not found:

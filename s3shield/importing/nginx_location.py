@@ -28,7 +28,8 @@ class Flat:
 
     mark: "", `=`, `^~`, `~` or `~*`. text: path or regex. chain: blocks around it and its
     own. depth: how many of them, at the end, are locations'. inside_prefix: a regex inside
-    of a location with a path, which nginx tries before those of the server.
+    of a location with a path, which nginx tries before those of the server. others:
+    regexes of paths below its own that other locations take.
     """
 
     source: Directive
@@ -37,6 +38,7 @@ class Flat:
     chain: Chain
     depth: int
     inside_prefix: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def block(self) -> Block:
@@ -71,7 +73,9 @@ def split(directive: Directive) -> tuple[str, str]:
 
 def flatten(draft: Draft, block: Block, chain: Chain, outer: Flat | None = None) -> Iterator[Flat]:
     """Yield the locations of a block, those within them first: nginx looks there first."""
-    for each in own(block, "location"):
+    locations = own(block, "location")
+    beside = [split(each) for each in locations]
+    for each in locations:
         mark, text = split(each)
         if text.startswith("@"):
             continue
@@ -91,7 +95,14 @@ def flatten(draft: Draft, block: Block, chain: Chain, outer: Flat | None = None)
         inside = each.block or ()
         regex = mark in ("~", "~*")
         first = outer is not None and regex and (outer.inside_prefix or not outer.is_regex)
-        flat = Flat(each, mark, text, (*chain, inside), depth, first)
+        others = () if outer is None else outer.others
+        if not regex:
+            others += tuple(
+                quote_regex(other) + ("$" if kind == "=" else "")
+                for kind, other in beside
+                if kind not in ("~", "~*") and other.startswith(text) and other != text
+            )
+        flat = Flat(each, mark, text, (*chain, inside), depth, first, others)
         yield from flatten(draft, inside, flat.chain, flat)
         yield flat
 
@@ -101,7 +112,8 @@ def _within(outer: Flat, regex: str) -> str:
     minded = "i" if outer.mark == "~*" else "-i"
     if outer.is_regex:
         return f"^(?=.*?(?{minded}:{uncaptured(outer.text)})).*?(?:{regex})"
-    return f"^(?=(?{minded}:{quote_regex(outer.text)})).*?(?:{regex})"
+    below = "".join(f"(?!(?-i:{other}))" for other in outer.others)
+    return f"^(?=(?-i:{quote_regex(outer.text)})){below}.*?(?:{regex})"
 
 
 class Locations:

@@ -48,6 +48,8 @@ SERVERS = (
                location ~ ^/a/(b)/(.*[.]mp4)$ { proxy_pass ORIGIN/m/$2/$1; }
                location ~ /$ { return 404; } }
            location /a/ab/ { proxy_pass ORIGIN/r/; } }
+       location /a/ab/b/ { deny all; proxy_pass ORIGIN; }
+       location = /a/b/x.mp4 { return 404; }
        location ^~ /img/ { proxy_pass ORIGIN/i/; }""",
     # Rewrites, with and without a path in proxy_pass.
     """location /a/ { rewrite ^/a/b/(.*)$ /r/$1 break; proxy_pass ORIGIN/p/; }
@@ -76,7 +78,7 @@ SERVERS = (
 PATHS = tuple(
     f"{start}{middle}{end}"
     for start in ("/a", "/b", "/img", "/ab", "/B", "")
-    for middle in ("", "/b", "/ab", "/.git", "/a/b")
+    for middle in ("", "/b", "/ab", "/.git", "/a/b", "/ab/b")
     for end in ("/", "/x.mp4", "/y.txt", "/x.mp4/")
 )
 

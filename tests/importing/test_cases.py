@@ -221,6 +221,7 @@ class NginxPathTests(SynchronousTestCase):
         what = imported(
             """server {
                 location ~ \\.mp4$ { proxy_pass http://late; }
+                location ^~ /a/b/own/ { deny all; proxy_pass http://own; }
                 location /a { proxy_pass http://a;
                     location ~ ^/A/([a-z]+)/(.*)$ { proxy_pass http://never; }
                     location ~* ^/(a)/(b|c)/ { proxy_pass http://two/$1/$2;
@@ -236,6 +237,7 @@ class NginxPathTests(SynchronousTestCase):
             (b"/a/c/", 405),
             (b"/a/d/x.mp4", ("http://late", b"/a/d/x.mp4")),
             (b"/a/x", ("http://a", b"/a/x")),
+            (b"/a/b/own/x.mp4", 405),
             (b"/A/b/", 404),
         ):
             self.assertEqual(found, answered(what, path), path)
