@@ -38,10 +38,9 @@ from s3shield.exchange import (
     Rules,
     Site,
     Surroundings,
-    Turns,
     Zone,
 )
-from s3shield.ops import AccessLog, KeyWatch, admin_site
+from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, run_aside
 from s3shield.signing import Credentials, Endpoint, Signer
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
@@ -69,7 +68,7 @@ class Serving:
     reactor: the running one. shared: whether other processes have the same caches.
     access_log: where requests are noted. Raises ServiceError, with nothing left open.
     clock: wall time, seconds since the epoch; monotonic: for durations. keys: the scoped
-    keys in use, and until when.
+    keys in use, and until when. credentials: those that come from sources.
     """
 
     def __init__(
@@ -101,12 +100,10 @@ class Serving:
         try:
             for cache in config.caches.values():
                 self._zones[cache.name] = self._zone(cache, shared=shared)
-            turns = Turns(lambda function: reactor.callLater(0, function), monotonic)
             around = Surroundings(
                 clock=clock,
                 monotonic=monotonic,
-                call_soon=turns.later,
-                over=turns.over,
+                call_soon=lambda function: reactor.callLater(0, function),
                 call_later=reactor.callLater,
                 log=access_log.append,
             )
@@ -127,6 +124,19 @@ class Serving:
             clock=clock,
             renew=self._renew,
         )
+        self.credentials = CredentialWatch(
+            config.buckets.values(),
+            reactor=reactor,
+            in_thread=partial(run_aside, reactor),
+            clock=clock,
+            random=random.random,
+            take=self._renew,
+            log=log,
+        )
+        for name, bucket in self._buckets.items():
+            if config.buckets[name].source is not None:
+                bucket.renew = partial(self.credentials.renew, name)
+                bucket.lacks = partial(self.credentials.lacks, name)
 
     def start(self, sockets: Sequence[tuple[Listen, Any]]) -> Deferred[None]:
         """Serve on bound and listening sockets; fires when all of them are served."""
@@ -153,6 +163,7 @@ class Serving:
         for evictor in self._evictors:
             evictor.start()
         self.keys.start()
+        self.credentials.start()
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
 
     def stop(self, timeout: float) -> Deferred[None]:
@@ -175,6 +186,7 @@ class Serving:
         await draining
         if limit.active():
             limit.cancel()
+        self.credentials.stop()
         for bucket in self._buckets.values():
             bucket.close()
         for pool in self._pools.values():

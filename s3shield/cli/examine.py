@@ -12,8 +12,9 @@ from typing import Final
 
 import attrs
 
-from s3shield.config import BucketConfig, OriginConfig
+from s3shield.config import BucketConfig, CredentialSource, OriginConfig
 from s3shield.exchange import MAX_ERROR_BODY, advice, compare, error_code, moved
+from s3shield.ops import UnavailableError, describe, fetch
 from s3shield.policy import ResponseHead, parse_date
 from s3shield.signing import Endpoint, Signer, SignMode
 
@@ -88,11 +89,38 @@ def examine_bucket(bucket: BucketConfig, now: float, key: bytes | None) -> Itera
     """Look at a bucket. now: epoch seconds. key: of an object that exists, or None."""
     line = _Line(bucket.endpoint, bucket.connection)
     try:
+        if bucket.source is not None:
+            bucket, finding = _fetched(bucket, bucket.source, now)
+            yield finding
         yield from line.examine()
         yield from _Bucket(bucket, line, now - time.monotonic()).examine(key)
     except _Stop as end:
         yield end.finding
-    yield from _key_life(bucket, now)
+    if bucket.source is None:
+        yield from _key_life(bucket, now)
+
+
+def _fetched(
+    bucket: BucketConfig, source: CredentialSource, now: float
+) -> tuple[BucketConfig, Finding]:
+    """Return the bucket with credentials of its source, and what there is to say of them."""
+    who = describe(source)
+    try:
+        got = fetch(source, bucket.region)
+        filled = attrs.evolve(bucket, credentials=got.credentials)
+        filled.signer()  # raises when they cannot sign for it
+    except UnavailableError as why:
+        raise _Stop("key", f"{who}: {why.problem}; {why.advice}") from None
+    except ValueError as why:
+        raise _Stop("key", f"{who}: {why}") from None
+    text = f"{got.credentials.access_key} from {who}"
+    if got.expires is None:
+        return filled, Finding(State.OK, "key", f"{text}, no end is known")
+    minutes = (got.expires - now) / 60
+    if minutes <= 0:
+        text += ", and over already; check this machine's clock (timedatectl)"
+        raise _Stop("key", text)
+    return filled, Finding(State.OK, "key", f"{text}, good for {minutes:.0f} minutes")
 
 
 def _text(error: BaseException) -> str:

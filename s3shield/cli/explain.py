@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from typing import TextIO
+from typing import Final, TextIO
+
+import attrs
 
 from s3shield.config import Config, ConfigErrors, LocationConfig, load
+from s3shield.ops import describe
 from s3shield.policy import ANY, CachePolicy, Request, TTLRow
 from s3shield.routing import BadTargetError, Route, decode_path, parse_target
-from s3shield.signing import SignMode
+from s3shield.signing import Credentials, SignMode
 
 from .live import ask
 
@@ -30,6 +33,7 @@ exit status: 0, 1 when the configuration has mistakes or the request would be re
 2 for wrong usage
 """
 _WIDTH = 11
+_EXAMPLE: Final = Credentials("AKIAIOSFODNN7EXAMPLE", "secret", session_token="token")  # noqa: S106  # an example
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -156,8 +160,12 @@ def _print_request(
         print(f"  Host: {_text(location.origin.authority)}", file=out)
         return
     bucket = config.buckets[location.bucket]
-    explained = bucket.signer().explain(method.encode("ascii"), route.key[1:], route.query, now)
     how = "unsigned" if bucket.sign is SignMode.OFF else f"aws_sign = {bucket.sign.value}"
+    if bucket.source is not None:
+        # Nothing is asked for here: `doctor` does that.
+        how += f", with credentials from {describe(bucket.source)}; here with an example's"
+        bucket = attrs.evolve(bucket, credentials=_EXAMPLE, source=None)
+    explained = bucket.signer().explain(method.encode("ascii"), route.key[1:], route.query, now)
     print(f"\nsent to the bucket ({how}):", file=out)
     print(f"  {method} {_text(explained.signed.target)}", file=out)
     for name, value in explained.signed.fields:

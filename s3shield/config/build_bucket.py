@@ -20,8 +20,8 @@ from s3shield.signing import (
 
 from .errors import BadValueError
 from .given import Given, Sources, Value, find
-from .options import BUCKET, KEYS, ORIGIN
-from .values import BucketConfig, OriginConfig
+from .options import BUCKET, KEYS, ORIGIN, STATIC
+from .values import BucketConfig, CredentialSource, OriginConfig
 
 __all__ = ["build_bucket", "build_connection"]
 
@@ -83,14 +83,17 @@ class _Bucket:
         mode: SignMode = self.get("aws_sign")
         if self.found["aws_s3_bucket"] is None:
             raise _Unusable("it is missing: the bucket's name", option="aws_s3_bucket")
-        credentials = None if mode is SignMode.OFF else self.credentials(mode)
+        credentials = source = None
+        if mode is not SignMode.OFF:
+            credentials, source = self.keys(mode)
         region = self.region(None if credentials is None else credentials.ring)
         endpoint = self.endpoint(region)
         if mode in (SignMode.V4, SignMode.V4_QUERY) and region is None:
             raise _Unusable("it is missing: version 4 signs for a region", option="aws_region")
         lifetime: int = self.get("aws_presign_lifetime")
         try:
-            Signer(endpoint, mode, credentials, region, lifetime=lifetime)
+            pending = source is not None
+            Signer(endpoint, mode, credentials, region, lifetime=lifetime, pending=pending)
         except ValueError as why:
             raise _Unusable(str(why), self.found["aws_sign"], "aws_sign") from None
         where = self.found["aws_s3_bucket"]
@@ -105,6 +108,7 @@ class _Bucket:
             addressing=cast("Addressing", self.get("aws_addressing")),
             connection=connection,
             key_file=self.key_file if from_file else None,
+            source=source,
             where=self.sources.where(where or about),
         )
 
@@ -145,6 +149,43 @@ class _Bucket:
             except ValueError as why:
                 raise _Unusable(str(why), self.found[option], option) from None
         return endpoint
+
+    def keys(self, mode: SignMode) -> tuple[Credentials | None, CredentialSource | None]:
+        """Return what to sign with, or where that comes from."""
+        kind: str = self.get("aws_credentials")
+        role: str | None = self.get("aws_role_arn")
+        session: str = self.get("aws_role_session_name")
+        at = self.found["aws_role_arn"] or self.found["aws_credentials"]
+        if role is None and self.found["aws_role_session_name"] is not None:
+            raise _Unusable(
+                "it goes with aws_role_arn, which is missing", self.found["aws_role_session_name"]
+            )
+        base = self.credentials(mode) if kind in ("static", "env") else None
+        if base is not None and role is None:
+            return base, None
+        if mode in (SignMode.V2, SignMode.V2_QUERY):
+            raise _Unusable("temporary credentials are for version 4", at)
+        if base is None:
+            self.nothing_else(f"the keys come from the source {kind}")
+        elif base.secret_key is None:
+            raise _Unusable("a role is assumed with a secret, not with a scoped key", at)
+        if not self.sources.installed("botocore"):
+            raise _Unusable("this needs botocore: pip install 's3shield[aws]'", at)
+        word, _, profile = kind.partition(":")
+        source = CredentialSource(
+            kind=word if base is None else "static",
+            profile=profile or None,
+            base=base,
+            role=role,
+            session=session,
+        )
+        return None, source
+
+    def nothing_else(self, why: str) -> None:
+        """See to it that no key is here too."""
+        for option in ("aws_access_key", *STATIC):
+            if self.found[option] is not None:
+                raise _Unusable(f"{why}: not from here too", self.found[option])
 
     def credentials(self, mode: SignMode) -> Credentials:
         version2 = mode in (SignMode.V2, SignMode.V2_QUERY)
@@ -218,11 +259,7 @@ class _Bucket:
 
     def from_environment(self, *, version2: bool) -> Credentials:
         at = self.found["aws_credentials"]
-        for option in ("aws_access_key", *KEYS[1:]):
-            if self.found[option] is not None:
-                raise _Unusable(
-                    "the keys come from the environment: not from here too", self.found[option]
-                )
+        self.nothing_else("the keys come from the environment")
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         access_key, secret = (self.sources.environ.get(name) for name in names)
         for name, value in zip(names, (access_key, secret), strict=True):

@@ -9,7 +9,7 @@ from s3shield.policy import ANY, CachePolicy, TTLRow
 from s3shield.signing import Endpoint
 
 from .listen import Listen
-from .reading import MASK
+from .reading_keys import MASK
 from .text import escape
 from .units import format_seconds, format_size
 from .values import (
@@ -120,7 +120,13 @@ def _bucket(bucket: BucketConfig, show: Callable[[str], str]) -> Pairs:
     yield "aws_addressing", bucket.addressing
     yield "aws_region", bucket.region
     yield "aws_sign", bucket.sign.value
-    keys = bucket.credentials
+    source = bucket.source
+    if source is not None:
+        kind = source.kind if source.profile is None else f"profile:{source.profile}"
+        yield "aws_credentials", kind
+        yield "aws_role_arn", source.role
+        yield "aws_role_session_name", source.session if source.role is not None else None
+    keys = bucket.credentials if source is None else source.base
     if keys is not None:
         yield "aws_access_key", keys.access_key
         if keys.secret_key is not None:

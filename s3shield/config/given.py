@@ -52,13 +52,14 @@ class Sources:
     """Where values come from besides the file.
 
     file: its name. environ: for `env:NAME`. read_file: for `file:/path`. mode_of: its
-    permissions. secret_here: the file itself holds a secret.
+    permissions. installed: whether there is a module of that name.
     """
 
     file: str
     environ: Mapping[str, str] = attrs.field(repr=False)
     read_file: ReadFile
     mode_of: ModeOf
+    installed: Callable[[str], bool]
     complaints: Complaints
 
     def complain(

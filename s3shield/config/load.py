@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,18 +45,23 @@ def _mode_of(path: str) -> int | None:
         return None
 
 
+def _installed(module: str) -> bool:
+    return find_spec(module) is not None
+
+
 def load(
     path: str,
     *,
     environ: Mapping[str, str] | None = None,
     read_file: ReadFile = _read_file,
     mode_of: ModeOf = _mode_of,
+    installed: Callable[[str], bool] = _installed,
 ) -> Config:
     """Return the configuration in the file at `path`.
 
     environ: for `env:NAME` values; left out: the process's. read_file: path -> text, for
     the file itself and `file:/path` values. mode_of: path -> permission bits or None, for
-    the warning about secrets that others can read.
+    the warning about secrets that others can read. installed: whether there is a module.
     Raises ConfigErrors with every mistake there is, an unreadable file included.
     """
     try:
@@ -66,7 +72,9 @@ def load(
     except UnicodeDecodeError as why:
         line = why.object.count(b"\n", 0, why.start) + 1
         raise ConfigErrors([ConfigError(path, line, "", "", "it is not UTF-8 text")]) from None
-    return loads(text, path, environ=environ, read_file=read_file, mode_of=mode_of)
+    return loads(
+        text, path, environ=environ, read_file=read_file, mode_of=mode_of, installed=installed
+    )
 
 
 def loads(
@@ -76,11 +84,12 @@ def loads(
     environ: Mapping[str, str] | None = None,
     read_file: ReadFile = _read_file,
     mode_of: ModeOf = _mode_of,
+    installed: Callable[[str], bool] = _installed,
 ) -> Config:
     """Return the configuration that `text` is. file: its name, for messages. See `load`."""
     complaints = Complaints()
     env = os.environ if environ is None else environ
-    sources = Sources(file, env, read_file, mode_of, complaints)
+    sources = Sources(file, env, read_file, mode_of, installed, complaints)
     return _Loader(sources).load(read_ini(file, text, complaints))
 
 

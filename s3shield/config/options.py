@@ -15,6 +15,7 @@ from s3shield.routing import Rewrite
 from s3shield.signing import SignMode
 
 from . import reading as read
+from . import reading_keys as keys
 from .admin import admin_listen, networks
 from .units import parse_flag, parse_seconds, parse_size
 
@@ -28,6 +29,7 @@ __all__ = [
     "LOCATION",
     "ORIGIN",
     "SERVER",
+    "STATIC",
     "TLS",
     "Spec",
 ]
@@ -84,26 +86,30 @@ BUCKET: Final[Mapping[str, Spec]] = {
     "aws_s3_bucket": Spec(read.word),
     "aws_endpoint": Spec(read.word),
     "aws_addressing": Spec(read.choice("auto", "virtual", "path"), "auto"),
-    "aws_region": Spec(read.region),
-    "aws_sign": Spec(read.sign_mode, SignMode.V4),
-    "aws_access_key": Spec(read.access_key),
-    "aws_secret_key": Spec(read.secret_key, secret=True),
-    "aws_signing_key": Spec(read.signing_key, secret=True),
-    "aws_key_scope": Spec(read.key_scope),
+    "aws_region": Spec(keys.region),
+    "aws_sign": Spec(keys.sign_mode, SignMode.V4),
+    "aws_access_key": Spec(keys.access_key),
+    "aws_secret_key": Spec(keys.secret_key, secret=True),
+    "aws_signing_key": Spec(keys.signing_key, secret=True),
+    "aws_key_scope": Spec(keys.key_scope),
     "aws_signing_key_file": Spec(read.text),
-    "aws_session_token": Spec(read.session_token, secret=True),
-    "aws_credentials": Spec(read.credentials_source, "static"),
-    "aws_presign_lifetime": Spec(read.lifetime, 900),
+    "aws_session_token": Spec(keys.session_token, secret=True),
+    "aws_credentials": Spec(keys.credentials_source, "static"),
+    "aws_role_arn": Spec(keys.role_arn),
+    "aws_role_session_name": Spec(keys.role_session_name, "s3shield"),
+    "aws_presign_lifetime": Spec(keys.lifetime, 900),
 }
 
-KEYS: Final = (
-    "aws_credentials",
+STATIC: Final = (
     "aws_secret_key",
     "aws_signing_key",
     "aws_key_scope",
     "aws_signing_key_file",
     "aws_session_token",
 )
+"""Keys themselves; the id, aws_access_key, may come from another section."""
+
+KEYS: Final = ("aws_credentials", *STATIC, "aws_role_arn", "aws_role_session_name")
 """Options that are one: where a section has any of them, no other section's count."""
 
 ORIGIN: Final[Mapping[str, Spec]] = {
@@ -183,7 +189,7 @@ _NOT_YET: Final = "known, but this version does not do it yet"
 LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            *("metrics", "replica", "aws_role_arn", "aws_role_session_name"),
+            *("metrics", "replica"),
             *("proxy_cache_purge", "allow", "deny", "satisfy"),
             *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),

@@ -12,7 +12,7 @@ from typing import Final
 
 from s3shield.policy import ANY, ANY_METHOD, DEFAULT_TTL_CODES, USE_STALE_TOKENS, TTLRow
 from s3shield.routing import QueryPolicy, Template
-from s3shield.signing import Credentials, Endpoint, Scope, SignMode, parse_signing_key
+from s3shield.signing import Endpoint
 
 from .errors import BadValueError, nearest
 from .listen import Listen
@@ -34,8 +34,6 @@ LISTEN_LATER: Final = {
 """Kinds of Listen that are not served yet, and what is said about them."""
 METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOG_LEVELS: Final = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
-MASK: Final = "***"
-_SOURCES_LATER: Final = ("file", "imds", "ecs", "web-identity", "process", "chain")
 _IGNORABLE: Final = (
     *("Cache-Control", "Expires", "Set-Cookie", "Vary"),
     *("X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate"),
@@ -142,7 +140,7 @@ def _is_host(name: str) -> bool:
     return all(_LABEL.fullmatch(label) for label in labels)
 
 
-# Caches and buckets
+# Caches
 
 
 def block_size(value: str) -> int:
@@ -159,73 +157,6 @@ def map_size(value: str) -> int:
     if not 1 << 20 <= size <= 1 << 44:
         raise BadValueError("it is from 1m to 16t", value)
     return size
-
-
-def region(value: str) -> str:
-    """An AWS region's name."""
-    Scope("20000101", value, "s3")  # raises when it cannot be one
-    return value
-
-
-def sign_mode(value: str) -> SignMode:
-    """How requests are signed."""
-    return SignMode(parse_choice(value, [mode.value for mode in SignMode]))
-
-
-def access_key(value: str) -> str:
-    """An access key's id."""
-    Credentials(value, secret_key="probe")  # noqa: S106  # raises about the id
-    return value
-
-
-def _not_masked(value: str) -> None:
-    if value == MASK:
-        raise BadValueError("this was masked by `check --dump`: put the secret back")
-
-
-def secret_key(value: str) -> str:
-    """A secret access key."""
-    _not_masked(value)
-    if len(value.split()) != 1 or _CONTROL.search(value):
-        raise BadValueError("a secret key has no white space and no control characters")
-    Credentials("probe", secret_key=value)
-    return value
-
-
-def signing_key(value: str) -> bytes:
-    """A scoped key, decoded."""
-    _not_masked(value)
-    return parse_signing_key(value)
-
-
-def key_scope(value: str) -> Scope:
-    """The scope of a scoped key."""
-    if not value.endswith("/aws4_request"):
-        # Not quoted: it may be the key, in the wrong place.
-        raise BadValueError("a key scope looks like YYYYMMDD/region/service/aws4_request")
-    return Scope.parse(value)
-
-
-def session_token(value: str) -> str:
-    """The token of temporary credentials."""
-    _not_masked(value)
-    Credentials("probe", secret_key="probe", session_token=value)  # noqa: S106  # as above
-    return value
-
-
-def credentials_source(value: str) -> str:
-    """`static`, the options beside it, or `env`."""
-    if value in _SOURCES_LATER or value.startswith("profile:"):
-        raise BadValueError("known, but this version does not do it yet", value)
-    return parse_choice(value, ("static", "env"))
-
-
-def lifetime(value: str) -> int:
-    """How long a signature in a query is good for."""
-    seconds = parse_seconds(value)
-    if not 1 <= seconds <= 7 * 86_400:
-        raise BadValueError("it is from 1s to 7d, the longest that S3 takes", value)
-    return seconds
 
 
 # Locations

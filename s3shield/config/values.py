@@ -24,6 +24,7 @@ __all__ = [
     "BucketConfig",
     "CacheConfig",
     "Config",
+    "CredentialSource",
     "DaemonConfig",
     "ErrorLogConfig",
     "LocationConfig",
@@ -123,13 +124,30 @@ class OriginConfig:
 
 
 @attrs.frozen(kw_only=True)
+class CredentialSource:
+    """Where credentials come from while the daemon runs.
+
+    kind: `aws_credentials`, profile:NAME as profile; static where they are here, for a
+    role. profile: its name. base: those of kind static. role: ARN of what is assumed with
+    them, or None. session: the name that the role is assumed by.
+    """
+
+    kind: str
+    profile: str | None = None
+    base: Credentials | None = None
+    role: str | None = None
+    session: str = "s3shield"
+
+
+@attrs.frozen(kw_only=True)
 class BucketConfig:
     """`[bucket:NAME]`, or one that a location made of it with aws_* options of its own.
 
-    credentials: None just when sign is OFF. region: None when none is needed. lifetime:
-    `aws_presign_lifetime`. connection: its own origin_* options; a location's may differ
-    (LocationConfig.connection). key_file: path of `aws_signing_key_file`, None without one;
-    the keys that were in it are in the credentials.
+    credentials: None when sign is OFF, or when they come from `source`. region: None when
+    none is needed. lifetime: `aws_presign_lifetime`. connection: its own origin_* options; a
+    location's may differ (LocationConfig.connection). key_file: path of
+    `aws_signing_key_file`, None without one; the keys that were in it are in the credentials.
+    source: None where the credentials are here.
     """
 
     name: str
@@ -141,12 +159,18 @@ class BucketConfig:
     addressing: Addressing = "auto"
     connection: OriginConfig = attrs.field(factory=OriginConfig)
     key_file: str | None = None
+    source: CredentialSource | None = None
     where: str = _where()
 
     def signer(self) -> Signer:
-        """Return a new signer of requests to this bucket."""
+        """Return a new signer of requests to this bucket; with a source it has no keys yet."""
         return Signer(
-            self.endpoint, self.sign, self.credentials, self.region, lifetime=self.lifetime
+            self.endpoint,
+            self.sign,
+            self.credentials,
+            self.region,
+            lifetime=self.lifetime,
+            pending=self.source is not None,
         )
 
 

@@ -29,14 +29,13 @@ from s3shield.policy import (
     OriginFailure,
     Request,
     ResponseHead,
-    credential_failure,
 )
 
 from .clock_offset import skewed
 from .origin_request import ONCE, body_of
 from .patience import is_passing, pause
 from .refusal import refusal_head
-from .s3_errors import MAX_ERROR_BODY, error_code
+from .s3_errors import MAX_ERROR_BODY, error_code, is_unanswered
 from .wondering import ONE_BYTE, Wondering
 
 if TYPE_CHECKING:
@@ -49,12 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BucketCall"]
 
-_CONFIGURATION: Final = frozenset(
-    {"AccountProblem", "AllAccessDisabled", "InvalidBucketName", "InvalidPayer", "NoSuchBucket"}
-    | {"UserSuspended"}
-)
-_CLIENTS: Final = frozenset({"KeyTooLongError", "InvalidURI"})
-"""Codes that tell a client's mistake, with the status 400 like many of ours."""
 _ELSEWHERE: Final = frozenset(
     {"AuthorizationHeaderMalformed", "AuthorizationQueryParametersError", "IncorrectEndpoint"}
     | {"PermanentRedirect", "TemporaryRedirect"}
@@ -100,6 +93,7 @@ class BucketCall:
         "_to",
         "_tried",
         "_tries",
+        "_used",
         "interim",
     )
 
@@ -124,6 +118,7 @@ class BucketCall:
         self._at = self._offset = 0.0  # epoch seconds that it was signed for
         self._in_time = True  # signed with a key that S3 has no reason to refuse
         self._signer = origin.requests.signer
+        self._used = self._signer.credentials  # what it was signed with
         self._call: Call | None = None
         self._timer: Timer | None = None
         self._error: ResponseHead | None = None
@@ -134,6 +129,14 @@ class BucketCall:
         self._paused = self._over = False
         self.interim: Callable[[ResponseHead], None] | None = None
 
+    def begin(self) -> None:
+        """Send, as soon as there is something to sign with; without it nothing is sent."""
+        lacks = self._origin.bucket.lacks
+        if lacks is None or not lacks():
+            self.send()
+        else:
+            self._renew(self._unsigned)
+
     def send(self) -> None:
         """Sign and send, the first time or again."""
         origin, method, request = self._origin, self._method, self._request
@@ -142,7 +145,7 @@ class BucketCall:
         self._error, self._body, self._asked = None, b"", method
         self._at, self._offset = origin.bucket.now(), origin.bucket.offset
         self._signer = signer = origin.requests.signer_now()
-        self._in_time = signer.in_time(self._at)
+        self._in_time, self._used = signer.in_time(self._at), signer.credentials
         head = origin.requests.head(signer, self._at, method, request, self._route, self._extra)
         self._call = origin.pool_for(signer).fetch(
             method, head + body_of(method, request), self, idempotent=method not in ONCE
@@ -297,10 +300,19 @@ class BucketCall:
 
     def _renewed(self) -> bool:
         """Ask for new credentials, where somebody can get them, and wait."""
-        bucket = self._origin.bucket
-        if bucket.renew is None or "token" in self._tried or not self._repeatable:
+        error = self._error
+        if error is None or "token" in self._tried or not self._repeatable:
             return False
         self._tried.add("token")
+        if self._used is not self._origin.requests.signer_now().credentials:
+            self.send()  # they have been renewed meanwhile
+            return True
+        return self._renew(lambda: self._conclude(error, error_code(self._body)))
+
+    def _renew(self, otherwise: Callable[[], None]) -> bool:
+        bucket = self._origin.bucket
+        if bucket.renew is None:
+            return False
         bucket.waiting.add(self)
 
         def done(there: bool) -> None:
@@ -310,11 +322,14 @@ class BucketCall:
                 self.send()
             else:
                 bucket.waiting.discard(self)
-                assert self._error is not None
-                self._conclude(self._error, error_code(self._body))
+                otherwise()
 
         bucket.renew(done)
         return True
+
+    def _unsigned(self) -> None:
+        self._over = True
+        self._to.origin_failed(OriginFailure(FailureKind.CONNECT, "no credentials to sign with"))
 
     def _wait(self, head: ResponseHead, code: str) -> bool:
         """Ask again in a moment, as long as patience and budget last."""
@@ -338,13 +353,7 @@ class BucketCall:
     def _conclude(self, head: ResponseHead, code: str) -> None:
         origin, status, body = self._origin, head.status, self._body
         self._over = True
-        unanswered = code not in _CLIENTS and (
-            status >= 500
-            or status in (301, 307, 400, 429)
-            or code in _CONFIGURATION
-            or credential_failure(status, code)
-            or (status == 403 and not self._in_time)
-        )
+        unanswered = is_unanswered(status, code) or (status == 403 and not self._in_time)
         if unanswered or status == 403:
             ours = unanswered and not is_passing(status, code)
             origin.bucket.tell(

@@ -40,9 +40,11 @@ class Bucket:
     name: str, as configured. configured: its Endpoint. clock: wall time, epoch seconds.
     monotonic, call_later: see `Surroundings`. random: floats from 0 to 1, for pauses.
     offset: seconds that S3's clock is ahead of ours. endpoint: where it is asked.
-    renew: gets new credentials, then calls its argument with whether there are any; None
-    where they cannot be got. waiting: calls between two tries. denied_until: monotonic
-    second until which a HEAD that is refused need not be explained.
+    renew: gets new credentials, then, never at once, calls its argument with whether there
+    are any; None where they cannot be got. lacks: tells whether there are none that are
+    good now; None where they are always there, and never without renew. waiting: calls
+    between two tries. denied_until: monotonic second until which a HEAD that is refused need
+    not be explained.
     """
 
     log = Logger()
@@ -65,6 +67,7 @@ class Bucket:
         self.offset = self.denied_until = 0.0
         self.budget = Budget()
         self.renew: Callable[[Callable[[bool], None]], None] | None = None
+        self.lacks: Callable[[], bool] | None = None
         self.waiting: set[BucketCall] = set()
         self._clock = clock
         self._seldom = Seldom()

@@ -81,7 +81,7 @@ class BucketOrigin:
     ) -> Call:
         """Send a request, as often as it takes. extra: fields of ours for it, never signed."""
         call = BucketCall(self, method, request, route, extra, to, policy)
-        call.send()
+        call.begin()
         return call
 
     def pool_for(self, signer: Signer) -> OriginPool:

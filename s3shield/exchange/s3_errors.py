@@ -10,11 +10,19 @@ import html
 import re
 from typing import Final
 
-__all__ = ["MAX_ERROR_BODY", "advice", "element", "error_code"]
+from s3shield.policy import credential_failure
+
+__all__ = ["MAX_ERROR_BODY", "advice", "element", "error_code", "is_unanswered"]
 
 MAX_ERROR_BODY: Final = 64 * 1024
 """Bytes of an error body that are looked at; the rest is thrown away."""
 
+_CONFIGURATION: Final = frozenset(
+    {"AccountProblem", "AllAccessDisabled", "InvalidBucketName", "InvalidPayer", "NoSuchBucket"}
+    | {"UserSuspended"}
+)
+_CLIENTS: Final = frozenset({"KeyTooLongError", "InvalidURI"})
+"""Codes that tell a client's mistake, with the status 400 like many of ours."""
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 
 _ADVICE: Final[dict[str, str]] = {
@@ -97,3 +105,13 @@ def advice(status: int, code: str) -> str:
     if status in (301, 307):
         return "the endpoint sends us elsewhere; check aws_region and aws_endpoint, its scheme too"
     return "the origin has a fault of its own"
+
+
+def is_unanswered(status: int, code: str) -> bool:
+    """Tell whether an error says nothing about the object: our mistake, or S3's trouble."""
+    return code not in _CLIENTS and (
+        status >= 500
+        or status in (301, 307, 400, 429)
+        or code in _CONFIGURATION
+        or credential_failure(status, code)
+    )

@@ -2,6 +2,9 @@
 
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.admin import Purges, admin_site
+from s3shield.ops.aside import run_aside
+from s3shield.ops.credential_fetch import Fetched, UnavailableError, describe, fetch
+from s3shield.ops.credential_watch import CredentialWatch
 from s3shield.ops.daemon import Daemon
 from s3shield.ops.error_log import LEVELS, ErrorLog
 from s3shield.ops.key_watch import KeyWatch
@@ -12,14 +15,20 @@ from s3shield.ops.plan import Plan, StartError, make_plan
 __all__ = [
     "LEVELS",
     "AccessLog",
+    "CredentialWatch",
     "Daemon",
     "ErrorLog",
+    "Fetched",
     "KeyWatch",
     "LogRecord",
     "Plan",
     "Purges",
     "StartError",
+    "UnavailableError",
     "admin_site",
     "compile_format",
+    "describe",
+    "fetch",
     "make_plan",
+    "run_aside",
 ]

@@ -9,6 +9,7 @@ from .encoding import PRESIGN_PARAMETERS, Query, encode_key, encode_query, witho
 from .endpoint import Addressing, Endpoint
 from .key_file import format_key_file, parse_key_file, parse_signing_key
 from .key_ring import KeyNotice, KeyRing, key_notice
+from .renewal import renew_in, retry_in
 from .scope import Scope, ScopedKey, derive_signing_key
 from .signed import Explanation, SignedRequest, SignMode
 from .signer import Signer
@@ -37,5 +38,7 @@ __all__ = [
     "key_notice",
     "parse_key_file",
     "parse_signing_key",
+    "renew_in",
+    "retry_in",
     "without_presign",
 ]

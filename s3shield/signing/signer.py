@@ -58,7 +58,8 @@ class _Second(NamedTuple):
 class Signer:
     """Signs for one bucket in one mode with one set of credentials at a time.
 
-    endpoint: Endpoint. mode: SignMode. credentials: needed unless the mode is OFF.
+    endpoint: Endpoint. mode: SignMode. credentials: needed unless the mode is OFF, or
+    pending: they come by `renew`, and until then nothing can be signed (ValueError).
     region: str; with a scoped key it may be left out, and must agree with the scope's.
     lifetime: seconds that a query signature is good for, 1 to 604800 for V4. service: the
     scope's service when signing with a secret.
@@ -71,6 +72,7 @@ class Signer:
     region: str | None = None
     lifetime: int = 900
     service: str = "s3"
+    pending: bool = False
     _access_key: bytes = attrs.field(init=False, repr=False, default=b"")
     _token: bytes | None = attrs.field(init=False, repr=False, default=None)
     _host: bytes = attrs.field(init=False, repr=False)
@@ -88,11 +90,14 @@ class Signer:
         self._base = b"/" if self.endpoint.virtual_host else self._resource_base
         if self.mode is SignMode.OFF:
             return
-        if self.credentials is None:
+        if self.credentials is None and not self.pending:
             raise ValueError(f"signing with {self.mode.value} needs an access key and its secret")
         if self.lifetime < 1:
             raise ValueError(f"the lifetime of a signature is at least one second: {self.lifetime}")
-        self.renew(self.credentials)
+        if self.credentials is not None:
+            self.renew(self.credentials)
+        elif self.mode in (SignMode.V4, SignMode.V4_QUERY):
+            self._check_v4(None)
 
     def renew(self, credentials: Credentials) -> None:
         """Sign with `credentials` from the next signature on.
@@ -115,13 +120,13 @@ class Signer:
         several = None if self.credentials is None else self.credentials.keys
         return several is None or several.valid(now)
 
-    def _check_v4(self, credentials: Credentials) -> None:
+    def _check_v4(self, credentials: Credentials | None) -> None:
         if self.mode is SignMode.V4_QUERY and self.lifetime > _LONGEST_V4:
             raise ValueError(
                 f"a presigned URL is good for {_LONGEST_V4} seconds (7 days) at most, "
                 f"not {self.lifetime}"
             )
-        ring = credentials.ring
+        ring = None if credentials is None else credentials.ring
         if ring is None:
             if self.region is None:
                 raise ValueError("signing with version 4 needs the region")
@@ -201,6 +206,8 @@ class Signer:
         payload_hash: bytes | None,
     ) -> _Draft:
         mode = self.mode
+        if self.credentials is None and mode is not SignMode.OFF:
+            raise ValueError("there are no credentials to sign with yet")
         second = int(now)
         if mode is SignMode.V4:
             return self._v4(method, key, query, second, headers, payload_hash=payload_hash)

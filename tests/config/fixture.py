@@ -26,8 +26,8 @@ def no_files(path: str) -> str:
     raise FileNotFoundError(2, "No such file or directory", path)
 
 
-def read(text: str, *, environ=None, files=None, modes=None) -> Config:
-    """Load `text` as `x.ini`; files: path -> text."""
+def read(text: str, *, environ=None, files=None, modes=None, installed=True) -> Config:
+    """Load `text` as `x.ini`; files: path -> text; installed: whether botocore is."""
 
     def read_file(path: str) -> str:
         if path not in (files or {}):
@@ -40,6 +40,7 @@ def read(text: str, *, environ=None, files=None, modes=None) -> Config:
         environ=environ or {},
         read_file=read_file,
         mode_of=(modes or {}).get,
+        installed=lambda _module: installed,
     )
 
 

@@ -99,6 +99,23 @@ class Dump(SynchronousTestCase):
         self.assertNotIn(SCOPE, shown)
         self.assertEqual(read(shown, files=files), config)
 
+    def test_sources(self):
+        """Each source is named, with its role; what the role is assumed with is masked."""
+        role = "aws_role_arn = arn:aws:iam::123456789012:role/reader\n"
+        bare = "".join(f"{line}\n" for line in BUCKET.splitlines() if "_key" not in line)
+        for kind in ("file", "profile:x", "imds", "ecs", "web-identity", "process", "chain"):
+            config = read(f"{bare}aws_credentials = {kind}\n{role}[location:/]\nbucket = media\n")
+            self.assertIn(f"aws_credentials = {kind}\n{role}", dump(config))
+            self.assertEqual(again(config), config)
+        config = read(f"{BUCKET}{role}aws_role_session_name = me\n[location:/]\nbucket = media\n")
+        self.assertNotIn(SECRET, dump(config) + repr(config))
+        self.assertEqual(again(config), config)
+        environ = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": SECRET}
+        text = f"{bare}aws_credentials = env\n{role}[location:/]\nbucket = media\n"
+        config = read(text, environ=environ)
+        self.assertEqual(config.buckets["media"].source.base.access_key, "AKIA")
+        self.assertEqual(again(config), config)
+
     def test_secrets_masked(self):
         """No secret is written, and what is written instead cannot be taken for one."""
         token = "FwoGZXIvYXdzEXAMPLE"

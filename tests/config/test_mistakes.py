@@ -8,6 +8,7 @@ from s3shield.config import ConfigErrors, load
 
 from .fixture import BUCKET, PLAIN, SCOPE, SECRET, SIGNING_KEY, mistakes
 
+ROLE = "aws_role_arn = arn:aws:iam::123456789012:role/reader"
 LOCATION = "[location:/]\nbucket = media\n"
 
 
@@ -419,11 +420,29 @@ class Keys(SynchronousTestCase):
         text = with_bucket("aws_credentials = env", without=["aws_secret_key", "aws_access_key"])
         self.check(text, "there is no environment variable 'AWS_ACCESS_KEY_ID'")
         self.check(with_bucket("aws_credentials = env"), "not from here too")
+        self.check(with_bucket("aws_credentials = imds"), "from the source imds: not from here too")
+        bare = ["aws_secret_key", "aws_access_key"]
+        for lines, wanted in (
+            ("aws_credentials = profile:", "named as profile:NAME"),
+            ("aws_credentials = profile:a b", "named as profile:NAME"),
+            ("aws_credentials = chian", "(did you mean 'chain'?)"),
+            ("aws_credentials = ecs\naws_sign = v2", "temporary credentials are for version 4"),
+            ("aws_credentials = ecs\naws_role_arn = reader", "a role looks like arn:aws:iam::"),
+            ("aws_credentials = ecs\naws_role_session_name = me", "aws_role_arn, which is missing"),
+            (f"aws_credentials = ecs\n{ROLE}\naws_role_session_name = a b", "2 to 64 letters"),
+        ):
+            self.check(with_bucket(lines, without=bare), wanted)
+        scoped = f"aws_signing_key = {SIGNING_KEY}\naws_key_scope = {SCOPE}"
         self.check(
-            with_bucket("aws_credentials = imds"),
-            "known, but this version does not do it yet: 'imds'",
+            with_bucket(f"{scoped}\n{ROLE}", without=["aws_secret_key"]),
+            "a role is assumed with a secret, not with a scoped key",
         )
-        self.check(with_bucket("aws_credentials = profile:x"), "known, but this version")
+        self.check(with_bucket("aws_sign = v2\n" + ROLE), "temporary credentials are for version 4")
+        for lines in ("aws_credentials = imds", f"aws_credentials = chain\n{ROLE}"):
+            text = with_bucket(lines, without=bare)
+            self.check(text, "pip install 's3shield[aws]'", installed=False)
+            self.assertEqual(mistakes(text), [])
+        self.check(with_bucket(ROLE), "pip install 's3shield[aws]'", installed=False)
         self.check(with_bucket("aws_credentials = evn"), "(did you mean 'env'?)")
 
 

@@ -346,6 +346,32 @@ class MendingTests(Asked):
             self.pool.answer(204, fields=())
             self.assertEqual(204, heard.head.status)
 
+    def test_nothing_to_sign_with(self) -> None:
+        """Nothing is sent until there are credentials; without them it is a failed connection."""
+        for there in (True, False):
+            self.again()
+            wanted: list[Callable[[bool], None]] = []
+            self.bucket.renew = wanted.append
+            self.bucket.lacks = lambda: True
+            for method in (b"GET", b"HEAD", b"PUT"):
+                heard = self.ask(method)
+                self.assertEqual((0, 0), (len(self.pool.sent), heard.ends))
+                wanted.pop()(there)
+                if there:
+                    self.pool.answer(200, b"", fields=())
+                    self.assertEqual(200, heard.head.status)
+                    self.pool.sent.clear()
+                    continue
+                self.assertEqual(
+                    (0, FailureKind.CONNECT), (len(self.pool.sent), heard.failure.kind)
+                )
+                self.assertEqual(502, heard.failure.gateway_status)
+                self.assertEqual(set(), self.bucket.waiting)
+        heard = self.ask()
+        self.bucket.close()
+        wanted.pop()(True)
+        self.assertEqual((0, "the service is ending"), (len(self.pool.sent), heard.failure.detail))
+
     def test_renewal(self) -> None:
         """ExpiredToken: whoever can renews the credentials, and the request goes once more."""
         wanted: list[Callable[[bool], None]] = []
@@ -361,6 +387,16 @@ class MendingTests(Asked):
             self.assertEqual("ExpiredToken", heard.failure.code)
             self.assertEqual((1 + there, []), (len(self.pool.sent), wanted))
         self.assertIn("renew the credentials", self.events[0])
+
+    def test_renewed_meanwhile(self) -> None:
+        """Those renewed while the refusal was on its way are used; no others are asked for."""
+        self.bucket.renew = self.fail
+        heard = self.ask()
+        self.origin.requests.signer.renew(Credentials("ASIA2", "SeCrEt", session_token="T2"))
+        self.pool.answer(400, document("ExpiredToken"))
+        self.assertIn("Credential=ASIA2/", self.head())
+        self.pool.answer(200, fields=())
+        self.assertEqual((200, 2), (heard.head.status, len(self.pool.sent)))
 
     def test_leaving(self) -> None:
         """A call that is given up hears nothing more, whatever it waited for."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.scenario.harness import OriginConnection, answer, raw, sleep, until
-
+from .harness import OriginConnection, answer, raw, sleep, until
 from .workers import STORED, Workers
 
 BODY = os.urandom(300_000)
