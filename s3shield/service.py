@@ -38,6 +38,7 @@ from s3shield.exchange import (
     Rules,
     Site,
     Surroundings,
+    Turns,
     Zone,
 )
 from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, run_aside
@@ -100,10 +101,12 @@ class Serving:
         try:
             for cache in config.caches.values():
                 self._zones[cache.name] = self._zone(cache, shared=shared)
+            turns = Turns(lambda function: reactor.callLater(0, function), monotonic)
             around = Surroundings(
                 clock=clock,
                 monotonic=monotonic,
-                call_soon=lambda function: reactor.callLater(0, function),
+                call_soon=turns.later,
+                over=turns.over,
                 call_later=reactor.callLater,
                 log=access_log.append,
             )

@@ -16,6 +16,7 @@ from .rules import Rules
 from .s3_errors import MAX_ERROR_BODY, advice, error_code
 from .site import Site, Tree
 from .transaction import Surroundings
+from .turns import Turns
 from .zone import Zone
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Site",
     "Surroundings",
     "Tree",
+    "Turns",
     "Zone",
     "advice",
     "compare",

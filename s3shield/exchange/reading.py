@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from .answer import Part
 
-__all__ = ["CHUNK", "Piece", "Reader", "Source", "SourceState", "StoredSource", "read_file"]
+__all__ = [
+    "CHUNK",
+    "Piece",
+    "Reader",
+    "Source",
+    "SourceState",
+    "StoredSource",
+    "never",
+    "read_file",
+]
 
 CHUNK = 256 * 1024
 """Bytes moved per step; measured as the best with uvloop's transports."""
@@ -99,6 +108,11 @@ class StoredSource:
         self._file.close()
 
 
+def never() -> bool:
+    """No end to a turn."""
+    return False
+
+
 Done = Callable[[int, bool], None]
 """Called once with (bytes written, whether all of them): for the log."""
 
@@ -109,14 +123,16 @@ class Reader:
 
     end: int, or None for "all there will be". call_soon: Callable that runs its
     argument in a later turn of the event loop. done: see `Done`. rest, tail: further
-    ranges, each with what goes before it, and what goes after the last. spans: what has
-    been sent, complete once it is done.
+    ranges, each with what goes before it, and what goes after the last. over: tells whether
+    readers have had the event loop for long enough. spans: what has been sent, complete
+    once it is done.
     """
 
     __slots__ = (
         "_call_soon",
         "_done",
         "_downstream",
+        "_over",
         "_paused",
         "_reading",
         "_rest",
@@ -141,6 +157,7 @@ class Reader:
         done: Done,
         rest: Sequence[Part] = (),
         tail: bytes = b"",
+        over: Callable[[], bool] = never,
     ) -> None:
         self.source = source
         self.position = self._start = start
@@ -148,6 +165,7 @@ class Reader:
         self.finished = False
         self._downstream = downstream
         self._call_soon = call_soon
+        self._over = over
         self._done = done
         self._paused = False
         self._reading = False
@@ -163,6 +181,9 @@ class Reader:
         """New bytes at `offset` have arrived: a reader that has kept up takes them."""
         skip = self.position - offset
         if self._paused or self._reading or skip < 0 or skip >= len(data) or self.finished:
+            return
+        if self._over():
+            self._later()  # it lags from here on
             return
         take = len(data) if self.end is None else min(len(data), self.end - offset)
         if skip == 0 and take == len(data):
@@ -190,7 +211,7 @@ class Reader:
                 else:
                     self.source.caught_up()
                 return
-            if written >= TURN:
+            if written >= TURN or self._over():
                 self._later()
                 return
             size = available if self.end is None else min(available, self.end - self.position)

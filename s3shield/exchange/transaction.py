@@ -21,7 +21,7 @@ from s3shield.policy import (
 )
 
 from .answer import Answer, Representation, answer
-from .reading import Reader, Source
+from .reading import Reader, Source, never
 from .refusal import refusal_head
 
 if TYPE_CHECKING:
@@ -48,10 +48,11 @@ class Surroundings:
 
     clock: wall time, seconds since the epoch. monotonic: for durations. call_soon: runs
     its argument in a later turn of the event loop. call_later: the same after so many
-    seconds, unless what it returns is cancelled. log: takes one `ops.LogRecord`.
+    seconds, unless what it returns is cancelled. log: takes one `ops.LogRecord`. over: see
+    `turns.Turns`.
     """
 
-    __slots__ = ("call_later", "call_soon", "clock", "log", "monotonic")
+    __slots__ = ("call_later", "call_soon", "clock", "log", "monotonic", "over")
 
     def __init__(
         self,
@@ -61,12 +62,14 @@ class Surroundings:
         call_soon: Callable[[Callable[[], None]], object],
         call_later: Callable[[float, Callable[[], None]], Timer],
         log: Callable[[LogRecord], object],
+        over: Callable[[], bool] = never,
     ) -> None:
         self.clock = clock
         self.monotonic = monotonic
         self.call_later = call_later
         self.call_soon = call_soon
         self.log = log
+        self.over = over
 
 
 class Transaction:
@@ -180,6 +183,7 @@ class Transaction:
             done,
             plan.rest,
             plan.tail,
+            self._around.over,
         )
         self.downstream.start(plan.head + self.tail(), plan.length, reader)
         if plan.lead:

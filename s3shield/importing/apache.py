@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import attrs
 
-from .apache_access import lowered, methods_left, refusals, restricted
+from .apache_access import ACCESS, lowered, methods_left, refusals, restricted, wants
 from .apache_buckets import Proxies, parameters
 from .apache_options import add_cache, add_daemon, add_options
 from .apache_origin import Ask, OfOrigin
@@ -20,19 +19,6 @@ from .regexes import one_word, prefix_rewrite, python_regex
 from .source import Block, Directive, walk
 
 __all__ = ["import_apache"]
-
-_ACCESS: Final = (
-    "require",
-    "allow",
-    "deny",
-    "order",
-    "sslverifyclient",
-    "<requireall>",
-    "<requireany>",
-    "<requirenone>",
-    "<limitexcept>",
-    "<limit>",
-)
 
 
 def import_apache(tree: Block, draft: Draft) -> None:
@@ -286,10 +272,16 @@ class _Apache:
     ) -> None:
         """Close a location whose last section that says who may come keeps somebody out."""
         proxies = [proxy.block for proxy in self.proxies.of(address)]
-        proxies += [proxy.block for proxy in self.proxies.all if proxy.address in ("*", ".*")]
-        saying = [e.block or () for e in covering if lowered(e.block or (), *_ACCESS)]
-        blocks = [*saying[-1:], *proxies, *around]
-        if restricted(blocks, self.ledger):
+        # What a <ProxyMatch> matches is not looked into: it may be this.
+        proxies += [
+            proxy.block
+            for proxy in self.proxies.all
+            if proxy.address in ("*", ".*") or proxy.source.name.lower() == "<proxymatch>"
+        ]
+        saying = [e.block or () for e in covering if lowered(e.block or (), *ACCESS)]
+        wanting = [wants(e.block or ()) for e in covering]
+        blocks = [*saying[-1:], *wanting, *proxies, *around]
+        if restricted(blocks, self.ledger, tls=self.listens.is_tls(section.server)):
             section.close()
         for block in blocks:
             for limit in lowered(block, "<limitexcept>"):
@@ -307,14 +299,14 @@ class _Apache:
     ) -> None:
         """Close the part of a location that a section of its own keeps somebody out of."""
         inside = each.block or ()
-        if not each.args or not lowered(inside, *_ACCESS):
+        if not each.args or not (lowered(inside, *ACCESS) or wants(inside)):
             return
         path = each.args[-1]
         regex = each.name.lower() == "<locationmatch>" or each.first == "~"
         pattern = f"~ {python_regex(path)}" if regex else path
         if any(other.path.rstrip("/") == path.rstrip("/") for other, _ in made):
             return
-        if restricted([inside], self.ledger):
+        if restricted([inside], self.ledger, tls=self.listens.is_tls(server)):
             self.ledger.used(each)
             self.closed(server, pattern, each, both, "")
 
@@ -373,7 +365,7 @@ class _Apache:
                 self.ledger.needless(each, "no files of this machine are served")
             elif each.block is not None and name in (*PATHS, "<proxy>", "<virtualhost>"):
                 self.ledger.used(each)
-            elif name in _ACCESS:
+            elif name in ACCESS:
                 self.ledger.needless(each, "nothing here takes these paths")
             elif name in NEEDLESS:
                 self.ledger.needless(each, NEEDLESS[name])

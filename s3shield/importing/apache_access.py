@@ -9,7 +9,7 @@ from typing import Final
 from .ledger import Ledger
 from .source import Block, Directive, walk
 
-__all__ = ["lowered", "methods_left", "refusals", "restricted"]
+__all__ = ["ACCESS", "lowered", "methods_left", "refusals", "restricted", "wants"]
 
 _WHY: Final = "this version lets in everybody or nobody: nobody, here"
 _INSTEAD: Final = (
@@ -17,10 +17,18 @@ _INSTEAD: Final = (
 )
 _AUTH: Final = (
     *("authtype", "authname", "authuserfile", "authgroupfile", "authbasicprovider"),
-    *("sslverifyclient", "sslrequire", "sslrequiressl", "authldapurl", "order", "satisfy"),
+    *("sslverifyclient", "authldapurl", "order", "satisfy"),
     *("authldapbinddn", "authldapbindpassword", "authdigestprovider"),
 )
 
+_KEEPERS: Final = frozenset(
+    {"require", "allow", "deny", "sslverifyclient", "sslrequire", "sslrequiressl", "<requirenone>"}
+)
+ACCESS: Final = (
+    *("require", "allow", "deny", "order", "sslverifyclient", "<requireall>"),
+    *("<requireany>", "<requirenone>", "<limitexcept>", "<limit>"),
+)
+"""Of these the last section that says any counts."""
 _EVERYBODY: Final = (["all", "granted"], ["from", "all"])
 
 
@@ -29,15 +37,18 @@ def lowered(block: Iterable[Directive], *names: str) -> list[Directive]:
     return [each for each in block if each.name.lower() in names]
 
 
-def restricted(blocks: Iterable[Block], ledger: Ledger) -> bool:
-    """Tell whether somebody is kept out by any of the sections; note by what."""
+def restricted(blocks: Iterable[Block], ledger: Ledger, *, tls: bool = False) -> bool:
+    """Tell whether somebody is kept out by any of the sections; note by what.
+
+    tls: clients speak it anyway, as SSLRequireSSL wants.
+    """
     found: list[Directive] = []
     for block in blocks:
         for each in walk(block):
             name, words = each.name.lower(), [word.lower() for word in each.args]
             if name == "rewriterule" and each in refusals(block):
                 found.append(each)
-            if name not in ("require", "allow", "deny", "sslverifyclient"):
+            if name not in _KEEPERS or (name == "sslrequiressl" and tls):
                 continue
             if name != "deny" and (words == ["none"] or words in _EVERYBODY):
                 ledger.needless(each, "everybody is let in")
@@ -61,6 +72,11 @@ def refusals(block: Iterable[Directive]) -> list[Directive]:
         if any(re.fullmatch(r"\s*(F|FORBIDDEN|G|GONE|R=[45]\d\d)\s*", flag) for flag in flags):
             found.append(each)
     return found
+
+
+def wants(block: Block) -> list[Directive]:
+    """Return what keeps somebody out whatever later sections say."""
+    return [*lowered(block, "sslrequire", "sslrequiressl"), *refusals(block)]
 
 
 def _of_methods(directive: Directive, block: Block) -> bool:

@@ -83,6 +83,11 @@ class Listens:
             self.draft.put(section, "tls_certificate", place.certificate[0])
             self.draft.put(section, "tls_certificate_key", place.certificate[1])
 
+    def is_tls(self, server: str) -> bool:
+        """Tell whether all clients of a server speak TLS."""
+        addresses = self.at.get(server, [])
+        return bool(addresses) and all(self.places[at].certificate for at in addresses)
+
     def nginx(
         self,
         section: Section,

@@ -34,6 +34,7 @@ __all__ = [
 _NO_NOWAIT: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _NOWAIT: Final[int] = getattr(os, "RWF_NOWAIT", 0)
 _preadv: Final = getattr(os, "preadv", None)
+_SLOW_TO_CLOSE: Final = 16 << 20
 _CHECK: Final = 1 << 20
 _count: Final = itertools.count(1)
 _T = TypeVar("_T")
@@ -77,7 +78,10 @@ class BodyFile:
         self._references -= 1
         if self._references == 0:
             fd, self._fd = self._fd, -1
-            os.close(fd)
+            if self.size < _SLOW_TO_CLOSE:
+                os.close(fd)
+            else:  # if it was deleted its blocks are freed now, and that takes a while
+                self._threads(os.close, fd).addErrback(lambda _: None)
 
     def __del__(self) -> None:
         # A writer that failed keeps its file for readers that lag, and is then forgotten.

@@ -18,8 +18,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from s3shield.cli import doctor, main
+from tests.daemon.test_demo import BUCKET, filled
 from tests.scenario.harness import KEY, Origin, answer, reactor
-from tests.scenario.test_demo import BUCKET, filled
 from tests.scenario.test_s3_errors import s3_error
 from tests.scenario.test_tls import PlainAnswer, TlsOrigin
 from tests.wire.certificates import Authority

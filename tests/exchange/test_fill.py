@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
@@ -31,6 +32,7 @@ class Story:
         self.kept = kept
         self.length = length
         self.over = False
+        self.crowded = False
         self.soon: list[Callable[[], None]] = []
         self.readers: list[tuple[Reader, Client, int, int | None]] = []
         self.fill = Fill(
@@ -78,7 +80,15 @@ class Story:
             end = self.length if size is None else min(start + size, self.length)
         client = Client()
         client.full_after = full_after
-        reader = Reader(self.fill, client, start, end, self.soon.append, client.done)
+        reader = Reader(
+            self.fill,
+            client,
+            start,
+            end,
+            self.soon.append,
+            client.done,
+            over=lambda: self.crowded,
+        )
         client.producer = reader
         if full_after == 0:
             reader.pauseProducing()  # it was full before this answer
@@ -104,7 +114,12 @@ class Story:
             one[1].ended = "left"
             one[0].stopProducing()
 
+    def crowd(self) -> None:
+        """Readers have had the loop for long enough, until the next turn."""
+        self.crowded = True
+
     def turn(self) -> None:
+        self.crowded = False
         soon, self.soon[:] = list(self.soon), []
         for each in soon:
             each()
@@ -180,6 +195,7 @@ events = st.one_of(
     st.tuples(st.just("resume"), numbers),
     st.tuples(st.just("leave"), numbers),
     st.tuples(st.just("turn")),
+    st.tuples(st.just("crowd")),
     st.tuples(st.just("progress")),
     st.tuples(st.just("disk")),
     st.tuples(st.just("cool"), st.booleans()),
@@ -386,6 +402,24 @@ class StoredTests(SynchronousTestCase):
             StoredSource(writer.reader(), len(BODY)), client, 0, None, soon.append, client.done
         ).advance()
         self.assertEqual((3000, 1), (len(client.got), len(soon)))
+
+    def test_a_turn_is_over(self) -> None:
+        """A reader whose turn is over when it begins, or between two pieces, goes on later."""
+        self.patch(reading, "CHUNK", 1000)
+        for answers in ([True], [False, True]):
+            writer = Writer()
+            writer.write(BODY)
+            writer.progress()
+            soon: list[Callable[[], None]] = []
+            client, left = Client(), iter(answers)
+            source = StoredSource(writer.reader(), len(BODY))
+            over = partial(next, left, False)
+            reader = Reader(source, client, 0, None, soon.append, client.done, over=over)
+            reader.advance()
+            self.assertEqual(((len(answers) - 1) * 1000, 1), (len(client.got), len(soon)))
+            while soon:
+                soon.pop()()
+            self.assertEqual(("finished", BODY), (client.ended, bytes(client.got)))
 
     def test_left_before_it_begins(self) -> None:
         """A client that was gone already: the file is closed, nothing is written."""

@@ -456,6 +456,39 @@ class ApacheTests(SynchronousTestCase):
             found = answered(what, b"/a/x")
             self.assertEqual(("http://h", b"/x") if open_ else 405, found, (first, second))
 
+    def test_restrictions(self):
+        """Each way to keep somebody out closes the location; what lets in all does not."""
+        text = """
+            <VirtualHost *:80>
+                ServerName x.example
+                SSLEngine {}
+                SSLCertificateFile /c
+                ProxyPass /a/ http://h/
+                <{} "{}">
+                    {}
+                </{}>
+            </VirtualHost>
+            """
+        for where, at in (("Location", "/a/"), ("Proxy", "http://h/"), ("ProxyMatch", "^http")):
+            for engine, said, closed in (
+                ("off", "Require all granted", False),
+                ("off", "Allow from all", False),
+                ("off", "Require valid-user", True),
+                ("off", "Require all denied", True),
+                ("off", "Order deny,allow\nDeny from all", True),
+                ("off", "<RequireNone>\nRequire all granted\n</RequireNone>", True),
+                ("off", "<RequireAll>\nRequire not ip 1.2.3.4\n</RequireAll>", True),
+                ("off", "SSLRequire %{SSL_CIPHER} eq x", True),
+                ("off", "SSLRequireSSL", True),
+                ("on", "SSLRequireSSL", False),
+                ("off", "SSLVerifyClient require", True),
+                ("off", "RewriteRule .* - [F]", True),
+                ("off", "<LimitExcept GET>\nRequire all denied\n</LimitExcept>", False),
+            ):
+                what = imported(text.format(engine, where, at, said, where), "apache")
+                found = answered(what, b"/a/x")
+                self.assertEqual(closed, found == 405, (where, said))
+
     def test_paths(self):
         """ProxyPass in its forms; whole segments only, as Apache matches them."""
         for line, path, found in (

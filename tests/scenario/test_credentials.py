@@ -14,11 +14,11 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 from twisted.logger import formatEvent, globalLogPublisher
 
 from s3shield.ops import credential_watch
+from tests.daemon.workers import Workers
 from tests.ops.sources import Double, container, environment
 
 from .checking import CheckingOrigin
 from .harness import Answer, Asked, Client, Scenario, answer, until
-from .workers import Workers
 
 __all__: list[str] = []
 

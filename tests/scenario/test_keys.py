@@ -17,10 +17,10 @@ from twisted.logger import Logger, formatEvent
 from s3shield.cli import rotate, signing_key
 from s3shield.config import load
 from s3shield.ops import KeyWatch
+from tests.daemon.workers import Workers
 
 from .checking import CheckingOrigin
 from .harness import Client, Scenario, until
-from .workers import Workers
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 START = 1_795_478_400.0  # 2026-11-24 00:00:00 UTC

@@ -12,8 +12,9 @@ from typing import Any
 
 from twisted.logger import globalLogPublisher
 
+from tests.daemon.test_demo import BUCKET, filled
+
 from .harness import BucketScenario, Origin, answer, until
-from .test_demo import BUCKET, filled
 
 CODES: dict[int, str] = {
     301: "PermanentRedirect",

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -396,6 +397,21 @@ class FileTests(SynchronousTestCase):
         threads.run()
         self.assertEqual(self.successResultOf(reading), b"hello")
         self.assertEqual(file._fd, -1)
+
+    def test_large_is_closed_in_a_thread(self):
+        """The last close of a deleted file frees its blocks: not on the event loop."""
+        threads = Threads()
+        threads.held = True
+        path = Path(self.mktemp())
+        path.touch()
+        os.truncate(path, 64 << 20)
+        fd = os.open(path, os.O_RDONLY)
+        file = BodyFile(fd, 64 << 20, partial(deferToThreadPool, Loop(), threads))
+        path.unlink()
+        file.close()
+        os.fstat(fd)  # it is open
+        threads.run()
+        self.assertRaises(OSError, os.fstat, fd)
 
     def test_kept_open(self):
         """The least recently used file is closed beyond the limit; a user keeps its own."""

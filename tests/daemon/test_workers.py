@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
-from .harness import OriginConnection, answer, raw, sleep, until
+from tests.scenario.harness import OriginConnection, answer, raw, sleep, until
+
 from .workers import STORED, Workers
 
 BODY = os.urandom(300_000)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tests.ops.test_daemon import Running
 from tests.ports import free_port
-
-from .harness import Client, Got, Scenario, raw, until
+from tests.scenario.harness import Client, Got, Scenario, raw, until
 
 __all__ = ["STORED", "Workers"]
 

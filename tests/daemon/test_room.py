@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from s3shield.store.index import Index
+from tests.scenario.harness import Asked, OriginConnection, answer, sleep, until
 
-from .harness import Asked, OriginConnection, answer, sleep, until
 from .workers import STORED, Workers
 
 SIZE = 3_000_000

@@ -8,8 +8,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from .harness import Client, until
-from .test_sparse import BLOCK, SIZE, Object, virtual
+from tests.scenario.harness import Client, until
+from tests.scenario.test_sparse import BLOCK, SIZE, Object, virtual
+
 from .workers import Workers
 
 HALF = 10
