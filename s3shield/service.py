@@ -96,7 +96,8 @@ class Serving:
         self._evictors: list[Evictor] = []
         self._zones: dict[str, Zone] = {}
         self._signers: dict[str, list[Signer]] = {}
-        self._threads = ThreadPool(0, _DISK_THREADS, "s3shield-disk")
+        # All of them now: who starts a thread waits for it, and later that would be the loop.
+        self._threads = ThreadPool(_DISK_THREADS, _DISK_THREADS, "s3shield-disk")
         self._threads.start()
         try:
             for cache in config.caches.values():

@@ -37,6 +37,15 @@ class DeliveryTests(Scenario):
         self.assertEqual([LARGE, LARGE], [first.body, second.body])
         self.assertEqual(["MISS", "HIT"], [first.cache, second.cache])
 
+    async def test_threads(self) -> None:
+        """The disk's threads are there before a body is: the loop never waits for one to start."""
+        await self.shield()
+        before = list(self.serving._threads.threads)
+        self.assertEqual(8, len(before))
+        self.origin.answers["/a"] = answer(body=LARGE, headers={"Cache-Control": "max-age=100"})
+        await self.together(*[self.get("/a") for _ in range(4)])
+        self.assertEqual(before, list(self.serving._threads.threads))
+
     async def test_body_file_at_once(self) -> None:
         """What is answered from a body file in one piece says what longer answers say."""
         body = LARGE[:100_000]
