@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from s3shield.policy import NoStoreReason, ResponseHead
 
-    from .transaction import Transaction
+    from .transaction import Surroundings, Transaction
 
 __all__ = ["Company"]
 
@@ -22,11 +22,12 @@ class Company:
     when that one has been answered or has left; None where it is for the store's sake.
     """
 
-    __slots__ = ("_deserted", "_waiting", "leader")
+    __slots__ = ("_deserted", "_given", "_waiting", "leader")
 
     def __init__(self, waiting: list[Transaction], deserted: Callable[[], None]) -> None:
         self._waiting = waiting
         self._deserted = deserted
+        self._given = 0
         self.leader = waiting[0] if waiting else None
 
     def __iter__(self) -> Iterator[Transaction]:
@@ -68,6 +69,22 @@ class Company:
         """Return all of them; nobody waits any more."""
         waiting, self._waiting = self._waiting, []
         return waiting
+
+    def hand_out(self, around: Surroundings, give: Callable[[int, Transaction], None]) -> None:
+        """Call `give` with each one's number and each: some in later turns where they are many.
+
+        Until its turn comes one waits as before: it may leave.
+        """
+        self._given = 0
+        self._give(around, give)
+
+    def _give(self, around: Surroundings, give: Callable[[int, Transaction], None]) -> None:
+        while self._waiting:
+            if around.over():
+                around.call_soon(partial(self._give, around, give))
+                return
+            number, self._given = self._given, self._given + 1
+            give(number, self._waiting.pop(0))
 
     def note(self, reason: NoStoreReason) -> None:
         """Why what comes is not stored; the leader's log line says it too."""

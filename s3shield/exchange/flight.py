@@ -259,10 +259,7 @@ class Flight:
         assert what is not None
         if self._meta is not None:
             self._zone.keep(self._place(), self._meta, self._head_to_keep(len(body)), body)
-        for transaction in self._company.take():
-            plan = transaction.settle(what)
-            if plan is not None:
-                transaction.reply(plan, body)
+        self._company.hand_out(self.location.around, lambda _, each: each.give(what, body))
 
     def _end_long(self, fill: Fill) -> None:
         if self._meta is not None and fill.keeps:
@@ -311,9 +308,12 @@ class Flight:
             return
         self._vary = selecting_names(parse_stored_head(fresh.head), location.policy)
         self._part_with_other_variants()
-        for number, transaction in enumerate(self._company.take()):
+
+        def give(number: int, transaction: Transaction) -> None:
             status = CacheStatus.HIT if number else CacheStatus.REVALIDATED
             location.give_entry(transaction, fresh, status)
+
+        self._company.hand_out(location.around, give)
 
     def _start_fill(self) -> None:
         assert self._call is not None

@@ -155,6 +155,12 @@ class Transaction:
             return None
         return plan
 
+    def give(self, what: Representation, body: bytes) -> None:
+        """Answer from `what`, whose whole body is at hand."""
+        plan = self.settle(what)
+        if plan is not None:
+            self.reply(plan, body)
+
     def reply(self, plan: Answer, body: bytes) -> None:
         """Answer in one write; `body` is the whole body that `plan` was made for."""
         piece = body if plan.end is None else body[plan.start : plan.end]

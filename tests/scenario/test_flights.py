@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+
+from twisted.internet.defer import ensureDeferred
 
 from .harness import Scenario, answer, raw, sleep, until
 
@@ -26,6 +29,33 @@ class FlightTests(Scenario):
         self.assertEqual([BODY] * 20, [got.body for got in seen])
         self.assertEqual(1, len(self.origin.asked))
         self.assertEqual(1, [got.cache for got in seen].count("MISS"))
+
+    async def test_one_a_turn(self) -> None:
+        """Where the loop has no room for all of them at once, each gets the same in the end."""
+        held = []
+
+        def hold(connection, asked) -> None:
+            held.append(connection)
+
+        await self.shield()
+        self.serving._around.over = itertools.cycle([False, True, True]).__next__
+        fields = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: %d\r\nCache-Control: max-age=%d\r\n\r\n'
+        fresh = b'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\n\r\n'
+        for target, sent, body in (
+            ("/short", fields % (5, 0) + b"hello", b"hello"),
+            ("/short", fresh, b"hello"),
+            ("/long", fields % (len(BODY), 100) + BODY, BODY),
+        ):
+            self.origin.answers[target] = hold
+            asking = [ensureDeferred(self.get(target)) for _ in range(12)]
+            await self.until_waiting(12)
+            await until(lambda: held, "the origin to be asked")
+            held.pop().send(sent)
+            seen = await self.together(*asking)
+            self.assertEqual([(200, body)] * 12, [(got.status, got.body) for got in seen], target)
+            caches = sorted(got.cache for got in seen)
+            self.assertEqual(caches[:11], ["HIT"] * 11, target)
+            self.assertEqual([], held)
 
     async def test_waiters_stream_from_the_fill(self) -> None:
         """A late comer gets what has arrived before the fetch is over, then the rest."""
