@@ -182,9 +182,11 @@ class _Bucket:
         return None, source
 
     def nothing_else(self, why: str) -> None:
-        """See to it that no key is here too."""
+        """See to it that no key is in the same section; an outer one may be for others."""
+        here = self.found["aws_credentials"]
         for option in ("aws_access_key", *STATIC):
-            if self.found[option] is not None:
+            value = self.found[option]
+            if value is not None and here is not None and value.title == here.title:
                 raise _Unusable(f"{why}: not from here too", self.found[option])
 
     def credentials(self, mode: SignMode) -> Credentials:

@@ -35,7 +35,7 @@ from .clock_offset import skewed
 from .origin_request import ONCE, body_of
 from .patience import is_passing, pause
 from .refusal import refusal_head
-from .s3_errors import MAX_ERROR_BODY, error_code, is_unanswered
+from .s3_errors import MAX_ERROR_BODY, RENEWABLE, error_code, is_unanswered
 from .wondering import ONE_BYTE, Wondering
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ _ELSEWHERE: Final = frozenset(
     {"AuthorizationHeaderMalformed", "AuthorizationQueryParametersError", "IncorrectEndpoint"}
     | {"PermanentRedirect", "TemporaryRedirect"}
 )
-_EXPIRED: Final = frozenset({"ExpiredToken", "TokenRefreshRequired"})
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _UNREACHED: Final = frozenset({FailureKind.CONNECT, FailureKind.TIMEOUT})
 _KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
@@ -268,7 +267,7 @@ class BucketCall:
             or (head.status == 400 and not code and _region(head))
         ):
             return self._moved(head) and self._once("place")
-        if code in _EXPIRED:
+        if code in RENEWABLE:
             return self._renewed()
         if is_passing(head.status, code):
             return self._wait(head, code)

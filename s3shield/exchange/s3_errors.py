@@ -12,11 +12,16 @@ from typing import Final
 
 from s3shield.policy import credential_failure
 
-__all__ = ["MAX_ERROR_BODY", "advice", "element", "error_code", "is_unanswered"]
+__all__ = ["MAX_ERROR_BODY", "RENEWABLE", "advice", "element", "error_code", "is_unanswered"]
 
 MAX_ERROR_BODY: Final = 64 * 1024
 """Bytes of an error body that are looked at; the rest is thrown away."""
 
+RENEWABLE: Final = frozenset(
+    {"AccessKeyDoesNotExist", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"}
+    | {"TokenRefreshRequired"}
+)
+"""Codes that other credentials help against: a key may be deleted once its successor is there."""
 _CONFIGURATION: Final = frozenset(
     {"AccountProblem", "AllAccessDisabled", "InvalidBucketName", "InvalidPayer", "NoSuchBucket"}
     | {"UserSuspended"}

@@ -6,10 +6,10 @@ is found replaces what is signed with from the next request on. A look that fail
 nothing: what is in use goes on until its own end, looks are repeated in ever longer pauses,
 and the operator is told.
 
-A request that finds nothing good to sign with, or that S3 told that its token has expired,
-asks here (`renew`) and waits for the look under way, `PATIENCE` seconds from its beginning at
-the most; where a look has just failed it is told at once. So an outage makes no queue, and a
-source that hangs has one thread and no more.
+A request that finds nothing good to sign with, or whose credentials S3 refused, asks here
+(`renew`) and waits for the look under way, `PATIENCE` seconds from its beginning at the most;
+where a look has just failed, or found nothing new, it is told at once. So an outage makes no
+queue, and a source that hangs has one thread and no more.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = ["PATIENCE", "CredentialWatch"]
 PATIENCE: Final = 5.0
 """Seconds that a request waits for credentials, from the beginning of the look."""
 _JUST_NOW: Final = 5.0
-"""Seconds for which a look that failed answers those who ask for another."""
+"""Seconds for which a look that failed, or was in vain, answers those who ask for another."""
 _PAUSE: Final = 1.0
-"""Seconds between two looks, though S3 refuses all that is found."""
+"""Seconds between any two looks."""
 _HANGS: Final = 30.0
 _TELL_AGAIN: Final = 300.0
 """Seconds until what is still wrong is told again."""
@@ -54,9 +54,10 @@ def _moment(seconds: float | None) -> str:
 class _Supply:
     """A bucket's credentials.
 
-    got: what is in use. failures: in a row. ended: when the last look did, reactor's
-    seconds. waiting: who asked. limit: until when they wait. told: whether the last line
-    was about being without (True) or about those in use (False), and when.
+    got: what is in use. failures: in a row. ended: when the last look did, vain: when the
+    last one did that found nothing new for those who waited; reactor's seconds. waiting: who
+    asked. limit: until when they wait. told: whether the last line was about being without
+    (True) or about those in use (False), and when.
     """
 
     name: str
@@ -65,7 +66,8 @@ class _Supply:
     got: Fetched | None = None
     failures: int = 0
     looking: bool = False
-    ended: float | None = None
+    ended: float = -_JUST_NOW
+    vain: float = -_JUST_NOW
     waiting: list[Callable[[bool], None]] = attrs.field(factory=list)
     limit: IDelayedCall | None = None
     hangs: IDelayedCall | None = None
@@ -130,14 +132,14 @@ class CredentialWatch:
         Never before this returns, and not after `stop`.
         """
         supply = self._supplies[name]
-        ended = supply.ended
-        since = _JUST_NOW if ended is None else self._reactor.seconds() - ended
+        now = self._reactor.seconds()
+        since = now - supply.ended
         if supply.looking:
             if supply.limit is None:
                 self._soon(done, there=False)
             else:
                 supply.waiting.append(done)
-        elif supply.failures and since < _JUST_NOW:
+        elif (supply.failures and since < _JUST_NOW) or now - supply.vain < _JUST_NOW:
             self._soon(done, there=False)
         else:
             supply.waiting.append(done)
@@ -194,7 +196,9 @@ class CredentialWatch:
                 "check this machine's clock (timedatectl), and the source's",
             )
         before = supply.got
-        if before is None or before.credentials != found.credentials:
+        changed = before is None or before.credentials != found.credentials
+        helped = changed or self.lacks(supply.name)
+        if changed:
             try:
                 self._take(supply.name, found.credentials)
             except ValueError as why:
@@ -211,9 +215,11 @@ class CredentialWatch:
                 end=_moment(found.expires),
             )
         supply.told = None
+        if supply.waiting and not helped:
+            supply.vain = supply.ended
         wait = renew_in(found.expires, now, self._random())
         supply.again = self._reactor.callLater(wait, self._begin, supply)
-        self._release(supply, there=True)
+        self._release(supply, there=helped)
 
     def _failed(self, failure: Failure, supply: _Supply) -> None:
         if self._stopped:

@@ -152,6 +152,18 @@ class Explain(CommandCase):
         self.assertIn("x-amz-security-token: ***", out)
         self.assertIn("Signature=***", out)
 
+    def test_source(self):
+        """What a source gives is not asked for: an example's key stands in its place."""
+        kept = [line for line in INI.splitlines() if "_key =" not in line and TOKEN not in line]
+        text = "\n".join(kept).replace("[bucket:media]", "[bucket:media]\naws_credentials = imds")
+        path = self.write(text)
+        _, out = self.facts(path, "http://assets.test/a")
+        self.assertIn("credentials from the instance metadata service; here with an example's", out)
+        self.assertIn("Credential=AKIAIOSFODNN7EXAMPLE/", out)
+        self.assertIn("x-amz-security-token: ***", out)
+        self.assertEqual(self.call("check", path)[0], 0)
+        self.assertIn("aws_credentials = imds\n", self.call("check", "--dump", path)[1])
+
     def test_method(self):
         """HEAD is signed as HEAD."""
         self.assertIn(

@@ -13,12 +13,14 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import botocore.utils
 from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from s3shield.cli import doctor, main
 from tests.daemon.test_demo import BUCKET, filled
+from tests.ops.sources import container, environment
 from tests.scenario.harness import KEY, Origin, answer, reactor
 from tests.scenario.test_s3_errors import s3_error
 from tests.scenario.test_tls import PlainAnswer, TlsOrigin
@@ -213,6 +215,30 @@ class ScriptedTests(Doctor):
         _, text = await self.ask(*self.keys, "aws_session_token = ToKeN")
         self.found(text, "note", "key", "temporary")
         self.assertNotIn("ToKeN", text)
+
+    async def test_source(self) -> None:
+        """The source is asked as the daemon would: what it gave is used, or it is the fault."""
+        double = container()
+        self.addCleanup(double.stop)
+        token = Path(self.mktemp()).absolute()
+        token.write_text("pod-t0ken")
+        self.patch(botocore.utils.ContainerMetadataFetcher, "SLEEP_TIME", 0)
+        self.patch(botocore.utils.ContainerMetadataFetcher, "TIMEOUT_SECONDS", 60)
+        environment(
+            self,
+            AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{double.url}/v1/credentials",
+            AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(token),
+        )
+        lines = ("aws_region = us-east-1", "aws_credentials = ecs")
+        status, text = await self.ask(*lines)
+        self.assertEqual(0, status, text)
+        self.found(text, "ok", "key", "ASIA1 from the container credentials endpoint, good for")
+        self.assertEqual("t0ken1", self.origin.asked[0].headers["x-amz-security-token"])
+        self.assertNotIn("t0ken1", text)
+        double.fault = lambda *_words: (500, "<html>")
+        status, text = await self.ask(*lines)
+        self.assertEqual((1, 1), (status, len(self.origin.asked)), text)
+        self.found(text, "WRONG", "key", "look at the role of the task")
 
     async def test_unsigned(self) -> None:
         """A bucket that everybody may read needs no key."""

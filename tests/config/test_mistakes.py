@@ -422,6 +422,10 @@ class Keys(SynchronousTestCase):
         self.check(with_bucket("aws_credentials = env"), "not from here too")
         self.check(with_bucket("aws_credentials = imds"), "from the source imds: not from here too")
         bare = ["aws_secret_key", "aws_access_key"]
+        own = with_bucket().replace(
+            "bucket = media\n", "bucket = media\naws_credentials = imds\n", 1
+        )
+        self.assertEqual(mistakes(own), [])
         for lines, wanted in (
             ("aws_credentials = profile:", "named as profile:NAME"),
             ("aws_credentials = profile:a b", "named as profile:NAME"),

@@ -379,6 +379,12 @@ class MendingTests(Asked):
         for there in (True, False):
             self.pool.sent.clear()
             heard = self.ask()
+            self.pool.answer(403, document("InvalidAccessKeyId"))
+            wanted.pop()(True)
+            self.pool.answer(200, fields=())
+            self.assertEqual(200, heard.head.status)
+            self.pool.sent.clear()
+            heard = self.ask()
             self.pool.answer(400, document("ExpiredToken"))
             self.assertEqual((1, 0), (len(self.pool.sent), heard.ends))
             wanted.pop()(there)
