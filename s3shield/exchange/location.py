@@ -108,6 +108,7 @@ class Location:
         self._clock = around.clock
         self._monotonic = around.monotonic
         self._log = around.log
+        self._over = around.over
         if zone is not None:
             self.zone = zone
             most = policy.max_object_size
@@ -137,10 +138,12 @@ class Location:
             status, head = entry.status, entry.head
             body: Octets | None = entry.body
             if not SELECTIVE.isdisjoint(request.headers):
-                status, head, body = selected(request, entry, self.policy, self._open_body)
+                status, head, body = selected(
+                    request, entry, self.policy, self._open_body, self._over
+                )
             elif body is None:
                 size = 0 if request.method == b"HEAD" else entry.size
-                body = read_now(entry, 0, size, self._open_body)
+                body = read_now(entry, 0, size, self._open_body, self._over)
             elif request.method == b"HEAD":
                 body = b""
             if body is not None:

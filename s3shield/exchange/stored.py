@@ -28,12 +28,18 @@ Opener = Callable[["Entry"], "BodyFile | None"]
 """Returns the entry's body file, held for the caller, or None: not without the disk."""
 
 _NOT_NOW: Final = (0, b"", None)
+_SMALL: Final = 64 * 1024
 
 
-def read_now(entry: Entry, start: int, end: int, open_body: Opener) -> Octets | None:
-    """Return bytes `[start, end)` of an entry's body file; None: long, or not at hand."""
+def read_now(
+    entry: Entry, start: int, end: int, open_body: Opener, over: Callable[[], bool]
+) -> Octets | None:
+    """Return bytes `[start, end)` of an entry's body file; None: long, or not at hand.
+
+    over: see `turns.Turns`; middling bodies take turns with the long ones.
+    """
     size = end - start
-    if size > CHUNK or not entry.complete:
+    if size > CHUNK or not entry.complete or (size > _SMALL and over()):
         return None
     if not size:
         return b""
@@ -46,7 +52,11 @@ def read_now(entry: Entry, start: int, end: int, open_body: Opener) -> Octets | 
 
 
 def selected(
-    request: Request, entry: Entry, policy: CachePolicy, open_body: Opener
+    request: Request,
+    entry: Entry,
+    policy: CachePolicy,
+    open_body: Opener,
+    over: Callable[[], bool],
 ) -> tuple[int, bytes, Octets | None]:
     """Return status, head and body for a request that has conditions or a range.
 
@@ -56,7 +66,7 @@ def selected(
     if not isinstance(plan, Answer) or plan.rest or plan.end is None:
         return _NOT_NOW
     if entry.body is None:
-        return plan.status, plan.head, read_now(entry, plan.start, plan.end, open_body)
+        return plan.status, plan.head, read_now(entry, plan.start, plan.end, open_body, over)
     return plan.status, plan.head, entry.body[plan.start : plan.end]
 
 
