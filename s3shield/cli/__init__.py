@@ -13,6 +13,7 @@ from typing import Final
 from s3shield import __version__
 
 from . import check, doctor, explain, import_config, presign, purge, rotate, signing_key, verify
+from .command import Console
 
 __all__ = ["main"]
 
@@ -90,14 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     args = parser.parse_args(words)
     try:
-        status: int = args.run(
-            args,
-            stdin=sys.stdin,
-            stdout=sys.stdout,
-            stderr=sys.stderr,
-            environ=os.environ,
-            now=time.time(),
-        )
+        console = Console(sys.stdin, sys.stdout, sys.stderr, os.environ, time.time())
+        status: int = args.run(args, console)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone, as `head` does; nothing more can be said to it.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import TextIO
 
-from s3shield.config import ConfigErrors, dump, load
+from s3shield.config import dump
 from s3shield.ops import compile_format
+
+from .command import Console, Subparsers, add_command, loaded
 
 __all__ = ["add_parser", "run"]
 
@@ -23,14 +23,15 @@ exit status: 0 when there is no mistake, 1 when there is one, 2 for wrong usage
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `check`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "check",
-        help="look for mistakes in a configuration file",
-        description="Read a configuration as the daemon would, and tell all that is wrong with it.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        brief="look for mistakes in a configuration file",
+        text="Read a configuration as the daemon would, and tell all that is wrong with it.",
+        examples=_EXAMPLES,
     )
     parser.add_argument("file", metavar="FILE", help="the configuration file")
     parser.add_argument(
@@ -38,34 +39,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="print the configuration in force, defaults filled in and secrets masked",
     )
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,  # noqa: ARG001  # as above
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Check the file, or print what is in force. Return the exit status."""
-    try:
-        config = load(args.file, environ=environ)
-    except ConfigErrors as why:
-        print(why.render(), file=stderr)
+    config = loaded(args.file, console)
+    if config is None:
         return 1
     access_log = config.daemon.access_log
     try:
         compile_format(access_log.format)
     except ValueError as error:
-        print(f"{access_log.where}: [s3shield] access_log: {error}", file=stderr)
+        console.err(f"{access_log.where}: [s3shield] access_log: {error}")
         return 1
     for warning in config.warnings:
-        print(f"warning: {warning}", file=stderr)
+        console.err(f"warning: {warning}")
     if args.dump:
-        print(dump(config), end="", file=stdout)
+        console.out(dump(config), end="")
     else:
-        print("configuration ok", file=stdout)
+        console.out("configuration ok")
     return 0

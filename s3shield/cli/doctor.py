@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TextIO
 
-from s3shield.config import Config, ConfigErrors, load
+from s3shield.config import Config
 
+from .command import Console, Subparsers, add_command, loaded
 from .examine import Finding, State, examine_bucket, examine_origin
 
 __all__ = ["add_parser", "run"]
@@ -25,56 +26,46 @@ exit status: 0 when nothing is wrong, 1 when something is, 2 for wrong usage
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `doctor`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "doctor",
-        help="ask each bucket, and say what is wrong and what to do",
-        description="Ask each bucket and each plain origin of a configuration, and print a "
+        run,
+        brief="ask each bucket, and say what is wrong and what to do",
+        text="Ask each bucket and each plain origin of a configuration, and print a "
         "checklist with what to do.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.add_argument("file", metavar="FILE", help="the configuration file")
     parser.add_argument("--bucket", metavar="NAME", help="only this [bucket:NAME]")
     parser.add_argument(
         "--key", metavar="KEY", help="an object that exists in the buckets: is it readable?"
     )
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Examine and print as it goes. now: epoch seconds. Return the exit status."""
-    try:
-        config = load(args.file, environ=environ)
-    except ConfigErrors as why:
-        print(why.render(), file=stderr)
+    config = loaded(args.file, console)
+    if config is None:
         return 1
     if args.bucket is not None and args.bucket not in config.buckets:
-        print(f"s3shield doctor: {args.file}: there is no [bucket:{args.bucket}]", file=stderr)
+        console.err(f"s3shield doctor: {args.file}: there is no [bucket:{args.bucket}]")
         return 1
     wrong = asked = 0
-    for title, findings in _patients(config, args.bucket, args.key, now):
+    for title, findings in _patients(config, args.bucket, args.key, console.now):
         asked += 1
-        print(title, file=stdout)
+        console.out(title)
         for finding in findings:
             wrong += finding.state is State.WRONG
-            _print(finding, stdout)
-        print(file=stdout)
+            _print(finding, console.stdout)
+        console.out()
     if not asked:
-        print("there is no bucket and no origin in it", file=stdout)
+        console.out("there is no bucket and no origin in it")
     elif wrong:
-        print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong", file=stdout)
+        console.out(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong")
     else:
-        print("nothing is wrong", file=stdout)
+        console.out("nothing is wrong")
     return 1 if wrong else 0
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, TextIO
 
 import attrs
 
-from s3shield.config import Config, ConfigErrors, LocationConfig, load
+from s3shield.config import Config, LocationConfig
 from s3shield.ops import describe
 from s3shield.policy import ANY, CachePolicy, Request, TTLRow
 from s3shield.routing import BadTargetError, Route, decode_path, parse_target
 from s3shield.signing import Credentials, SignMode
 
+from .command import Console, Subparsers, add_command, loaded
 from .live import ask
 
 __all__ = ["add_parser", "run"]
@@ -36,15 +37,16 @@ _WIDTH = 11
 _EXAMPLE: Final = Credentials("AKIAIOSFODNN7EXAMPLE", "secret", session_token="token")  # noqa: S106  # an example
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `explain`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "explain",
-        help="show where a request would go and what would be signed",
-        description="Show which location takes a request, its rewritten key and its cache key, how "
+        run,
+        brief="show where a request would go and what would be signed",
+        text="Show which location takes a request, its rewritten key and its cache key, how "
         "long a 200 would be kept, and what would be signed.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.add_argument(
         "--live", action="store_true", help="ask the running daemon at URL what it does"
@@ -56,29 +58,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--method", choices=["GET", "HEAD"], help="its method (default: GET; with --live HEAD)"
     )
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Explain the request. now: epoch seconds, of the signature. Return the exit status."""
     if args.live:
-        return ask(args.url, args.method or "HEAD", stdout=stdout, stderr=stderr)
+        return ask(args.url, args.method or "HEAD", stdout=console.stdout, stderr=console.stderr)
     if args.file is None:
-        print("s3shield explain: give FILE and URL, or --live and URL", file=stderr)
+        console.err("s3shield explain: give FILE and URL, or --live and URL")
         return 2
     method: str = args.method or "GET"
-    try:
-        config = load(args.file, environ=environ)
-    except ConfigErrors as why:
-        print(why.render(), file=stderr)
+    config = loaded(args.file, console)
+    if config is None:
         return 1
     table = config.routing()
     try:
@@ -88,18 +79,18 @@ def run(
         route = table.route(asked)
         path = b"" if route is None else decode_path(target.path)
     except BadTargetError as why:
-        print(f"s3shield explain: answered 400: {why}", file=stderr)
+        console.err(f"s3shield explain: answered 400: {why}")
         return 1
     if route is None:
-        print("s3shield explain: answered 404: no location takes it", file=stderr)
+        console.err("s3shield explain: answered 404: no location takes it")
         return 1
     location = config.locations[route.number]
     for name, value in _facts(config, location, route, path):
-        print(f"{name:<{_WIDTH}} {value}", file=stdout)
+        console.out(f"{name:<{_WIDTH}} {value}")
     if not location.policy.takes(method.encode("ascii")):
-        print(f"{'answered':<{_WIDTH}} 405: methods = does not name {method}", file=stdout)
+        console.out(f"{'answered':<{_WIDTH}} 405: methods = does not name {method}")
         return 1
-    _print_request(config, location, route, method, stdout, now)
+    _print_request(config, location, route, method, console.stdout, console.now)
     return 0
 
 

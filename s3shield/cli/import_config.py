@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
 from s3shield import __version__
 from s3shield.importing import ImportFailed, Note, Weight, import_file
+
+from .command import Console, Subparsers, add_command
 
 __all__ = ["add_parser", "run"]
 
@@ -36,14 +38,15 @@ _HEADS: Final = {
 }
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `import`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "import",
-        help="make a configuration of nginx's or Apache's",
-        description="Read a configuration of nginx or Apache and print one of s3shield.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        brief="make a configuration of nginx's or Apache's",
+        text="Read a configuration of nginx or Apache and print one of s3shield.",
+        examples=_EXAMPLES,
     )
     parser.add_argument("file", metavar="FILE", help="nginx.conf, httpd.conf, or a piece of one")
     parser.add_argument(
@@ -64,37 +67,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="what Apache is started with, for <IfDefine> and ${NAME}; may be repeated",
     )
     parser.add_argument("--all", action="store_true", help="name the lines too that are not needed")
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],  # noqa: ARG001  # as above
-    now: float,  # noqa: ARG001  # as above
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Print the ini, then the notes. Return the exit status."""
     try:
         defined = dict(each.partition("=")[::2] for each in args.defined)
         imported = import_file(args.file, args.kind, defined)
     except ImportFailed as why:
-        print(f"s3shield import: {why}", file=stderr)
+        console.err(f"s3shield import: {why}")
         return 1
     name = "".join(each if each.isprintable() else "?" for each in Path(args.file).name)
     text = f"; made by s3shield {__version__} of {name}\n\n{imported.ini}"
     if args.output is None:
-        print(text, end="", file=stdout)
-        stdout.flush()
+        console.out(text, end="")
+        console.stdout.flush()
     else:
         try:
             _write(args.output, text)
         except OSError as why:
-            print(f"s3shield import: {args.output}: {why.strerror}", file=stderr)
+            console.err(f"s3shield import: {args.output}: {why.strerror}")
             return 1
-    _notes(imported.notes, stderr, everything=args.all)
+    _notes(imported.notes, console.stderr, everything=args.all)
     return 0
 
 

@@ -18,6 +18,7 @@ from s3shield.signing import (
     parse_key_file,
 )
 
+from .command import Console, Subparsers, add_command
 from .signing_key import Misuse, read_secret, region_from
 
 __all__ = ["add_parser", "run"]
@@ -40,15 +41,16 @@ _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _KEY_DAYS: Final = 7  # AWS takes a scoped key for so long
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `presign`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "presign",
-        help="print a presigned URL for an object",
-        description="Print a presigned URL: whoever has it can fetch the object until it expires. "
+        run,
+        brief="print a presigned URL for an object",
+        text="Print a presigned URL: whoever has it can fetch the object until it expires. "
         "Nothing is sent to the server.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.add_argument("object_key", metavar="KEY", nargs="?", help="the object's key")
     parser.add_argument("--key", help="the object's key, for one that begins with a dash")
@@ -102,38 +104,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--v2", action="store_true", help="sign with version 2, for servers that have no other"
     )
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Print the URL. now: epoch seconds. Return the exit status."""
     try:
         key, query = _object(args), tuple(_parameter(text) for text in args.query)
-        credentials = _credentials(args, stdin, stderr, environ, now)
+        credentials = _credentials(
+            args, console.stdin, console.stderr, console.environ, console.now
+        )
         # The environment's region must not contradict a key's own.
         own = {} if credentials.scope is None else {"AWS_REGION": credentials.scope.region}
-        region = region_from(args.region, own or environ)
+        region = region_from(args.region, own or console.environ)
         if region is None and not args.v2:
             raise Misuse("no region: give --region or set AWS_REGION")
         endpoint = Endpoint.parse(args.endpoint or _amazon(region), args.bucket, args.addressing)
         mode = SignMode.V2_QUERY if args.v2 else SignMode.V4_QUERY
         signer = Signer(endpoint, mode, credentials, region, lifetime=_seconds(args.expires))
-        target = signer.sign(args.method.encode("ascii"), key, query, now).target
+        target = signer.sign(args.method.encode("ascii"), key, query, console.now).target
     except Misuse as why:
-        print(f"s3shield presign: {why}", file=stderr)
+        console.err(f"s3shield presign: {why}")
         return 2
     except ValueError as why:
-        print(f"s3shield presign: {why}", file=stderr)
+        console.err(f"s3shield presign: {why}")
         return 1
-    print(f"{endpoint.scheme}://{endpoint.authority.decode()}{target.decode('ascii')}", file=stdout)
+    console.out(f"{endpoint.scheme}://{endpoint.authority.decode()}{target.decode('ascii')}")
     return 0
 
 

@@ -7,9 +7,10 @@ import http.client
 import json
 import socket
 from collections.abc import Mapping
-from typing import TextIO
 
-from s3shield.config import ConfigErrors, Listen, load
+from s3shield.config import Listen
+
+from .command import Console, Subparsers, add_command, loaded
 
 __all__ = ["add_parser", "run"]
 
@@ -33,14 +34,15 @@ _PATIENCE = 600.0
 """Seconds: a purge of everything takes its time."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `purge`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "purge",
-        help="make a running daemon forget what it has stored",
-        description="Remove what a running daemon has stored, or make it stale.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        brief="make a running daemon forget what it has stored",
+        text="Remove what a running daemon has stored, or make it stale.",
+        examples=_EXAMPLES,
     )
     parser.add_argument("url", metavar="URL", nargs="?", help="the URL, as clients ask for it")
     parser.add_argument(
@@ -57,18 +59,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--soft", action="store_true", help="make stale, to be validated at the next use"
     )
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,  # noqa: ARG001  # as above
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Ask the daemon; print the number. Return the exit status."""
     named = {
         name: value
@@ -86,27 +79,26 @@ def run(
     elif args.all and not args.yes:
         problem = "--all empties every cache: say --yes as well"
     if problem:
-        print(f"s3shield purge: {problem}", file=stderr)
+        console.err(f"s3shield purge: {problem}")
         return 2
-    try:
-        listen = load(args.config, environ=environ).daemon.admin_listen
-    except ConfigErrors as why:
-        print(why.render(), file=stderr)
+    config = loaded(args.config, console)
+    if config is None:
         return 1
+    listen = config.daemon.admin_listen
     if listen is None:
         problem = f"{args.config}: [s3shield] admin_listen is missing: the daemon cannot be asked"
-        print(problem, file=stderr)
+        console.err(problem)
         return 1
     try:
         count = _ask(listen, {**named, "soft": args.soft})
     except OSError as why:
         reason = why.strerror or str(why)
-        print(f"s3shield purge: cannot reach the daemon at {listen}: {reason}", file=stderr)
+        console.err(f"s3shield purge: cannot reach the daemon at {listen}: {reason}")
         return 1
     except (http.client.HTTPException, ValueError) as why:
-        print(f"s3shield purge: {why}", file=stderr)
+        console.err(f"s3shield purge: {why}")
         return 1
-    print(count, file=stdout)
+    console.out(count)
     return 0
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-from collections.abc import Mapping
-from typing import TextIO
 
+from .command import Console, Subparsers, add_command
 from .keys_ahead import KeysWanted, keys_in, put_ahead
 from .signing_key import Misuse, add_secret_options, read_secret, region_from
 
@@ -27,15 +26,16 @@ exit status: 0 when the keys are there, 1 when they cannot be put there, 2 for w
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `rotate`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "rotate",
-        help="keep a key file supplied with scoped keys for the days to come",
-        description="See to it that FILE, the one that aws_signing_key_file names, has scoped "
+        run,
+        brief="keep a key file supplied with scoped keys for the days to come",
+        text="See to it that FILE, the one that aws_signing_key_file names, has scoped "
         "signing keys for some days ahead.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.add_argument("file", metavar="FILE", help="the key file; made when it is not there")
     add_secret_options(parser)
@@ -56,37 +56,35 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="say nothing unless something is wrong"
     )
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Put the keys there. now: epoch seconds. Return the exit status."""
     try:
-        region = args.region or _region(args.file, args.service) or region_from(None, environ)
+        region = (
+            args.region or _region(args.file, args.service) or region_from(None, console.environ)
+        )
         if region is None:
             raise Misuse("no region: give -r REGION or set AWS_REGION")
         secret = read_secret(
-            args.secret_key, stdin, stderr, environ, file=args.from_file, quiet=args.quiet
+            args.secret_key,
+            console.stdin,
+            console.stderr,
+            console.environ,
+            file=args.from_file,
+            quiet=args.quiet,
         )
-        today = f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y%m%d}"
+        today = f"{dt.datetime.fromtimestamp(console.now, dt.UTC):%Y%m%d}"
         wanted = KeysWanted(secret, today, args.days, region, args.service)
-        done = put_ahead(args.file, wanted, now)
+        done = put_ahead(args.file, wanted, console.now)
     except Misuse as why:
-        print(f"s3shield rotate: {why}", file=stderr)
+        console.err(f"s3shield rotate: {why}")
         return 2
     except ValueError as why:
-        print(f"s3shield rotate: {why}", file=stderr)
+        console.err(f"s3shield rotate: {why}")
         return 1
     if not args.quiet:
-        print(done, file=stdout)
+        console.out(done)
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from s3shield.signing import Scope, derive_signing_key
 
+from .command import Console, Subparsers, add_command
 from .keys_ahead import KeysWanted, put_ahead
 
 __all__ = ["Misuse", "add_parser", "add_secret_options", "read_secret", "region_from", "run"]
@@ -37,15 +38,16 @@ class Misuse(Exception):  # noqa: N818 - it is the user's, not an error of the p
     """The options do not go together; its text is one sentence for people."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `signing-key`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "signing-key",
-        help="derive a scoped signing key from a secret key",
-        description="Derive a SigV4 signing key that can stand in a configuration instead of the "
+        run,
+        brief="derive a scoped signing key from a secret key",
+        text="Derive a SigV4 signing key that can stand in a configuration instead of the "
         "secret key.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_secret_options(parser)
     parser.add_argument(
@@ -72,7 +74,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="N",
         help="with --append: a key for each of N days, --date the first (default: 1)",
     )
-    parser.set_defaults(run=run)
 
 
 def add_secret_options(parser: argparse.ArgumentParser) -> None:
@@ -89,45 +90,39 @@ def add_secret_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Print the key and its scope. now: epoch seconds. Return the exit status."""
     try:
-        region = region_from(args.region, environ)
+        region = region_from(args.region, console.environ)
         if region is None:
             raise Misuse("no region: give -r REGION or set AWS_REGION")
         if args.days is not None and args.append is None:
             raise Misuse("--days goes with --append FILE: two lines are printed, no more")
         if args.no_base64 and args.append is not None:
             raise Misuse("a key file is base64: --no-base64 does not go with --append")
-        date = args.date or f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y%m%d}"
+        date = args.date or f"{dt.datetime.fromtimestamp(console.now, dt.UTC):%Y%m%d}"
         scope = Scope(date, region, args.service)
-        secret = read_secret(args.secret_key, stdin, stderr, environ, file=args.from_file)
+        secret = read_secret(
+            args.secret_key, console.stdin, console.stderr, console.environ, file=args.from_file
+        )
         if args.append is not None:
             days = 1 if args.days is None else args.days
             wanted = KeysWanted(secret, date, days, region, args.service)
-            print(put_ahead(args.append, wanted, now), file=stdout)
+            console.out(put_ahead(args.append, wanted, console.now))
             return 0
         key = derive_signing_key(secret, scope)
     except Misuse as why:
-        print(f"s3shield signing-key: {why}", file=stderr)
+        console.err(f"s3shield signing-key: {why}")
         return 2
     except ValueError as why:
-        print(f"s3shield signing-key: {why}", file=stderr)
+        console.err(f"s3shield signing-key: {why}")
         return 1
     if args.verbose:
         day = "today (UTC)" if args.date is None else "the day given"
-        print(f"scope: {scope}; its date is {day}", file=stderr)
-        print("the first line is the key, the second its scope", file=stderr)
-    print(key.decode("latin-1") if args.no_base64 else b64encode(key).decode("ascii"), file=stdout)
-    print(scope, file=stdout)
+        console.err(f"scope: {scope}; its date is {day}")
+        console.err("the first line is the key, the second its scope")
+    console.out(key.decode("latin-1") if args.no_base64 else b64encode(key).decode("ascii"))
+    console.out(scope)
     return 0
 
 

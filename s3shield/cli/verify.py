@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TextIO
 
-from s3shield.config import ConfigErrors, load
 from s3shield.store import Report, StoreError, Verifying
+
+from .command import Console, Subparsers, add_command, loaded
 
 __all__ = ["add_parser", "run"]
 
@@ -32,45 +33,35 @@ _SHOWN: Final = 20
 """Damaged keys printed without --all."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `verify`; `args.run` is `run`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "verify",
-        help="read all that is stored and compare it with its checksums",
-        description="Compare everything in the caches with the checksums taken at writing.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        brief="read all that is stored and compare it with its checksums",
+        text="Compare everything in the caches with the checksums taken at writing.",
+        examples=_EXAMPLES,
     )
     parser.add_argument("file", metavar="FILE", help="the configuration file")
     parser.add_argument("--cache", metavar="NAME", help="only [cache:NAME]")
     parser.add_argument("--repair", action="store_true", help="remove what is damaged")
     parser.add_argument("--all", action="store_true", help="name all that is damaged")
-    parser.set_defaults(run=run)
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    stdin: TextIO,  # noqa: ARG001  # the commands have one signature
-    stdout: TextIO,
-    stderr: TextIO,
-    environ: Mapping[str, str],
-    now: float,  # noqa: ARG001  # as above
-) -> int:
+def run(args: argparse.Namespace, console: Console) -> int:
     """Verify each cache. Return the exit status."""
-    try:
-        found = load(args.file, environ=environ).caches
-    except ConfigErrors as why:
-        print(why.render(), file=stderr)
+    config = loaded(args.file, console)
+    if config is None:
         return 1
-    caches = {name: Path(cache.path) for name, cache in found.items()}
+    caches = {name: Path(cache.path) for name, cache in config.caches.items()}
     if args.cache is not None and args.cache not in caches:
-        print(f"s3shield verify: {args.file}: there is no [cache:{args.cache}]", file=stderr)
+        console.err(f"s3shield verify: {args.file}: there is no [cache:{args.cache}]")
         return 1
     status = 0
     for name, path in caches.items():
         if args.cache in (None, name):
-            status |= _verify(name, path, args, stdout, stderr)
+            status |= _verify(name, path, args, console.stdout, console.stderr)
     return status
 
 

@@ -19,6 +19,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from s3shield.cli import doctor, main
+from s3shield.cli.command import Console
 from tests.daemon.test_demo import BUCKET, filled
 from tests.ops.sources import container, environment
 from tests.scenario.harness import KEY, Origin, answer, reactor
@@ -56,9 +57,7 @@ class Doctor(TestCase):
         out = io.StringIO()
         args = argparse.Namespace(**{"file": str(path), "bucket": None, "key": None, **words})
         status = await deferToThread(
-            lambda: doctor.run(
-                args, stdin=io.StringIO(), stdout=out, stderr=out, environ={}, now=time.time()
-            )
+            lambda: doctor.run(args, Console(io.StringIO(), out, out, {}, time.time()))
         )
         self.assertNotIn("SeCrEt", out.getvalue())
         return status, out.getvalue()

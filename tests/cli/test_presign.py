@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.cli import presign
+from s3shield.cli.command import Console
 from s3shield.signing import Scope, derive_signing_key
 
 VECTORS = json.loads(
@@ -32,9 +33,7 @@ def call(*words, stdin="", environ=ENVIRON, now=NOW):
     presign.add_parser(parser.add_subparsers())
     args = parser.parse_args(["presign", *words])
     out, err = io.StringIO(), io.StringIO()
-    status = args.run(
-        args, stdin=io.StringIO(stdin), stdout=out, stderr=err, environ=environ, now=now
-    )
+    status = args.run(args, Console(io.StringIO(stdin), out, err, environ, now))
     return status, out.getvalue(), err.getvalue()
 
 

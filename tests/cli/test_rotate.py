@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.cli import keys_ahead, rotate, signing_key
+from s3shield.cli.command import Console
 from s3shield.signing import Scope, derive_signing_key, parse_key_file
 from tests.ops.test_key_watch import text
 from tests.signing.test_key_ring import DAY, START, key
@@ -39,9 +40,7 @@ class Case(SynchronousTestCase):
         signing_key.add_parser(subparsers)
         args = parser.parse_args([str(word) for word in words])
         out, err = io.StringIO(), io.StringIO()
-        status = args.run(
-            args, stdin=io.StringIO(stdin), stdout=out, stderr=err, environ=environ or {}, now=now
-        )
+        status = args.run(args, Console(io.StringIO(stdin), out, err, environ or {}, now))
         said = out.getvalue() + err.getvalue()
         self.assertNotIn(SECRET, said)
         if self.file.is_file() and words[0] == "rotate":

@@ -8,6 +8,7 @@ import io
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.cli import signing_key
+from s3shield.cli.command import Console
 from s3shield.signing import Scope, derive_signing_key, parse_key_file
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -22,9 +23,7 @@ def call(*words, stdin="", environ=None, now=NOW):
     signing_key.add_parser(parser.add_subparsers())
     args = parser.parse_args(["signing-key", *words])
     out, err = io.StringIO(), io.StringIO()
-    status = args.run(
-        args, stdin=io.StringIO(stdin), stdout=out, stderr=err, environ=environ or {}, now=now
-    )
+    status = args.run(args, Console(io.StringIO(stdin), out, err, environ or {}, now))
     return status, out.getvalue(), err.getvalue()
 
 

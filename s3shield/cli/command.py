@@ -1,0 +1,68 @@
+"""What all commands have in common: where they read and write, and how they are declared."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import TextIO, TypeAlias
+
+import attrs
+
+from s3shield.config import Config, ConfigErrors, load
+
+__all__ = ["Command", "Console", "Subparsers", "add_command", "loaded"]
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+@attrs.frozen
+class Console:
+    """What a command is given besides its arguments.
+
+    now: epoch seconds.
+    """
+
+    stdin: TextIO
+    stdout: TextIO
+    stderr: TextIO
+    environ: Mapping[str, str]
+    now: float
+
+    def out(self, text: object = "", end: str = "\n") -> None:
+        """Print a line of what was asked for."""
+        print(text, end=end, file=self.stdout)
+
+    def err(self, text: object) -> None:
+        """Print a line that is not: what is wrong, a warning, how it goes."""
+        print(text, file=self.stderr)
+
+
+Command = Callable[[argparse.Namespace, Console], int]
+"""Does what the arguments say; returns the exit status."""
+
+
+def add_command(
+    subparsers: Subparsers, name: str, run: Command, *, brief: str, text: str, examples: str
+) -> argparse.ArgumentParser:
+    """Declare a command; return its parser, for its own options.
+
+    brief: for the list of commands. text: the first lines of its help. examples: the last.
+    """
+    parser = subparsers.add_parser(
+        name,
+        help=brief,
+        description=text,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def loaded(file: str, console: Console) -> Config | None:
+    """Return the configuration; None when it has mistakes, which are told."""
+    try:
+        return load(file, environ=console.environ)
+    except ConfigErrors as why:
+        console.err(why.render())
+        return None
