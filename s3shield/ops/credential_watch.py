@@ -1,7 +1,7 @@
 """Credentials of a source while the daemon runs: got, renewed ahead of their end, told.
 
-Theory of operation. Every process that signs has a `CredentialWatch`; for each bucket with
-a source it begins a look in a thread at the start, and again when `renew_in` says so. What
+Theory of operation. Every process that signs has a `CredentialWatch`; for each source that
+buckets name it begins a look in a thread at the start, and again when `renew_in` says so. What
 is found replaces what is signed with from the next request on. A look that fails changes
 nothing: what is in use goes on until its own end, looks are repeated in ever longer pauses,
 and the operator is told.
@@ -34,6 +34,7 @@ PATIENCE: Final = 5.0
 """Seconds that a request waits for credentials, from the beginning of the look."""
 _JUST_NOW: Final = 5.0
 """Seconds for which a look that failed, or was in vain, answers those who ask for another."""
+_NAMED: Final = 4
 _PAUSE: Final = 1.0
 """Seconds between any two looks."""
 _HANGS: Final = 30.0
@@ -52,7 +53,7 @@ def _moment(seconds: float | None) -> str:
 
 @attrs.define(eq=False)
 class _Supply:
-    """A bucket's credentials.
+    """What one source gives, for all buckets that name it: one question serves them all.
 
     got: what is in use. failures: in a row. ended: when the last look did, vain: when the
     last one did that found nothing new for those who waited; reactor's seconds. waiting: who
@@ -60,9 +61,9 @@ class _Supply:
     (True) or about those in use (False), and when.
     """
 
-    name: str
     source: CredentialSource
     region: str | None
+    buckets: list[str] = attrs.field(factory=list)
     got: Fetched | None = None
     failures: int = 0
     looking: bool = False
@@ -73,6 +74,13 @@ class _Supply:
     hangs: IDelayedCall | None = None
     again: IDelayedCall | None = None
     told: tuple[bool, float] | None = None
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        names, more = ", ".join(self.buckets[:_NAMED]), len(self.buckets) - _NAMED
+        kind = "buckets" if len(self.buckets) > 1 else "bucket"
+        return f"{kind} {names} and {more} more" if more > 0 else f"{kind} {names}"
 
 
 class CredentialWatch:
@@ -102,11 +110,16 @@ class CredentialWatch:
         self._log = log
         self._look = look
         self._stopped = False
-        self._supplies = {
-            bucket.name: _Supply(bucket.name, bucket.source, bucket.region)
-            for bucket in buckets
-            if bucket.source is not None
-        }
+        self._supplies: dict[tuple[CredentialSource, str | None], _Supply] = {}
+        self._by_bucket: dict[str, _Supply] = {}
+        for bucket in buckets:
+            if bucket.source is None:
+                continue
+            supply = self._supplies.setdefault(
+                (bucket.source, bucket.region), _Supply(bucket.source, bucket.region)
+            )
+            supply.buckets.append(bucket.name)
+            self._by_bucket[bucket.name] = supply
 
     def start(self) -> None:
         """Begin the first looks; nobody waits for them but the requests that need them."""
@@ -123,15 +136,14 @@ class CredentialWatch:
 
     def lacks(self, name: str) -> bool:
         """Tell whether the bucket `name` has nothing good to sign with now."""
-        got = self._supplies[name].got
-        return got is None or not self._good(got)
+        return self._without(self._by_bucket[name])
 
     def renew(self, name: str, done: Callable[[bool], None]) -> None:
         """Look for credentials of the bucket `name`; call `done` when there are, or are not.
 
         Never before this returns, and not after `stop`.
         """
-        supply = self._supplies[name]
+        supply = self._by_bucket[name]
         now = self._reactor.seconds()
         since = now - supply.ended
         if supply.looking:
@@ -150,8 +162,9 @@ class CredentialWatch:
     def _soon(self, done: Callable[[bool], None], *, there: bool) -> None:
         self._reactor.callLater(0, lambda: None if self._stopped else done(there))
 
-    def _good(self, got: Fetched) -> bool:
-        return got.expires is None or self._clock() < got.expires
+    def _without(self, supply: _Supply) -> bool:
+        got = supply.got
+        return got is None or (got.expires is not None and self._clock() >= got.expires)
 
     # A look
 
@@ -197,10 +210,11 @@ class CredentialWatch:
             )
         before = supply.got
         changed = before is None or before.credentials != found.credentials
-        helped = changed or self.lacks(supply.name)
+        helped = changed or self._without(supply)
         if changed:
             try:
-                self._take(supply.name, found.credentials)
+                for name in supply.buckets:
+                    self._take(name, found.credentials)
             except ValueError as why:
                 problem = f"{who} gave what cannot sign for this bucket: {why}"
                 raise UnavailableError(problem, "look at what it gives") from None
@@ -208,7 +222,7 @@ class CredentialWatch:
         supply.got, supply.failures = found, 0
         if before is None or before != found or supply.told is not None:
             self._log.info(
-                "bucket {name}: credentials {id} from {who} are in use, good until {end}",
+                "{name}: credentials {id} from {who} are in use, good until {end}",
                 name=supply.name,
                 id=found.credentials.access_key,
                 who=who,
@@ -232,7 +246,7 @@ class CredentialWatch:
             problem, advice = f"{type(error).__name__} in s3shield", "please report it"
         self._over(supply)
         supply.failures += 1
-        good = not self.lacks(supply.name)
+        good = not self._without(supply)
         wait = retry_in(supply.failures, self._random(), good=good)
         supply.again = self._reactor.callLater(wait, self._begin, supply)
         self._tell(supply, problem, advice)
@@ -240,11 +254,11 @@ class CredentialWatch:
 
     def _bug(self, failure: Failure, supply: _Supply) -> None:
         kind = type(failure.value).__name__
-        self._log.error("bucket {name}: {kind} in s3shield", name=supply.name, kind=kind)
+        self._log.error("{name}: {kind} in s3shield", name=supply.name, kind=kind)
 
     def _tell(self, supply: _Supply, problem: str, advice: str) -> None:
         """Say that a look failed: once, and every few minutes as long as it is so."""
-        without, now = self.lacks(supply.name), self._reactor.seconds()
+        without, now = self._without(supply), self._reactor.seconds()
         if supply.told is not None:
             before, then = supply.told
             if before == without and now - then < _TELL_AGAIN:
@@ -252,7 +266,7 @@ class CredentialWatch:
         supply.told = without, now
         if without:
             self._log.error(
-                "bucket {name}: there are no credentials to sign with, what is not stored is "
+                "{name}: there are no credentials to sign with, what is not stored is "
                 "answered 502: {problem}: {advice}",
                 name=supply.name,
                 problem=problem,
@@ -260,7 +274,7 @@ class CredentialWatch:
             )
             return
         self._log.warn(
-            "bucket {name}: the credentials are not renewed, those in use are good until {end}: "
+            "{name}: the credentials are not renewed, those in use are good until {end}: "
             "{problem}: {advice}",
             name=supply.name,
             end=_moment(None if supply.got is None else supply.got.expires),

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-__all__ = ["Double", "container", "environment", "metadata", "moment", "sts"]
+__all__ = ["FAR", "Double", "container", "environment", "metadata", "moment", "sts"]
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
 FAR = 4_000_000_000.0
@@ -74,6 +74,8 @@ class Double:
 
     def stop(self) -> None:
         """End it; what waits goes on."""
+        if self.go_on.is_set() and not self.thread.is_alive():
+            return
         self.go_on.set()
         self.server.shutdown()
         self.server.server_close()

@@ -124,6 +124,32 @@ class Renewing(Case):
         self.gives(keys(2, None))
         self.assertEqual(self.taken, ["ASIA1", "ASIA2"])
 
+    def test_shared(self):
+        """Buckets that name the same source share its credentials, and one line in the log."""
+        text = "".join(
+            f"[bucket:{name}]\naws_s3_bucket = m\naws_region = r\naws_credentials = ecs\n"
+            f"[location:/{name}]\nbucket = {name}\n"
+            for name in "abcdef"
+        )
+        taken: list[str] = []
+        watch = CredentialWatch(
+            loads(text).buckets.values(),
+            reactor=self.clock,
+            in_thread=self.look,
+            clock=lambda: NOW,
+            random=lambda: 0.0,
+            take=lambda name, _credentials: taken.append(name),
+            log=Logger(observer=self.events.append),
+        )
+        self.addCleanup(watch.stop)
+        watch.start()
+        self.assertEqual(len(self.looks), 1)
+        self.gives(keys(1))
+        self.assertEqual("".join(taken), "abcdef")
+        self.assertFalse(any(watch.lacks(name) for name in "abcdef"))
+        (line,) = self.told()
+        self.assertIn("info: buckets a, b, c, d and 2 more: credentials ASIA1", line)
+
     def test_others_have_no_part(self):
         """A bucket with keys of its own has no supply."""
         self.watch.start()

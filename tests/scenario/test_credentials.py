@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 
 from s3shield.ops import credential_watch
-from tests.ops.sources import Double
+from tests.ops.sources import FAR, Double, moment
 
 from .harness import until
 from .tokens import Credentials
@@ -84,9 +84,11 @@ class OneProcess(Credentials):
             (200, "{"),
             (200, json.dumps({**keys, "Expiration": "2001-01-01T00:00:00Z"})),
         ]
-        for fault in faults:
+        for fault in [*faults, None]:
             self.events.clear()
             self.double.fault = lambda *_words, said=fault: said
+            if fault is None:
+                self.double.stop()  # nobody listens
             await self.shield()
             self.assertEqual((await self.get("/a")).status, 502)
             self.assertEqual(self.origin.asked, [])
@@ -106,7 +108,14 @@ class OneProcess(Credentials):
         self.assertEqual((await self.get("/other")).status, 200)
         self.origin.oldest = 2
         self.assertEqual((await self.get("/new")).status, 502)
-        self.assertIn("warn: bucket media: the credentials are not renewed", str(self.events))
+        (line,) = [each for each in self.events if "the credentials are not renewed" in each]
+        self.assertEqual(
+            line.replace(moment(FAR), "WHEN"),
+            "warn: bucket media: the credentials are not renewed, those in use are good until WHEN: "
+            "Error when retrieving credentials from container-role: Error retrieving metadata: "
+            "Received non 200 response 503: look at the role of the task, or at the pod identity "
+            "association and its agent",
+        )
         self.assertEqual((await self.get("/kept")).cache, "HIT")
         self.double.number = 2
         self.double.fault = None
