@@ -32,6 +32,7 @@ from s3shield.policy import (
 )
 
 from .clock_offset import skewed
+from .moving import region_of
 from .origin_request import ONCE, body_of
 from .patience import is_passing, pause
 from .refusal import refusal_head
@@ -57,11 +58,6 @@ _UNREACHED: Final = frozenset({FailureKind.CONNECT, FailureKind.TIMEOUT})
 _KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
 _DENIED: Final = 10.0
 """Seconds that refusals of HEADs are taken for the objects' own, after one that was."""
-
-
-def _region(head: ResponseHead) -> bytes | None:
-    """Return the region that an answer without a document may name."""
-    return head.get(b"x-amz-bucket-region")
 
 
 class BucketCall:
@@ -229,7 +225,7 @@ class BucketCall:
         if (
             self._method != b"HEAD"
             or code
-            or not (head.status == 403 or (head.status == 400 and not _region(head)))
+            or not (head.status == 403 or (head.status == 400 and not region_of(head)))
             or "why" in self._tried
             or bucket.monotonic() < bucket.denied_until
         ):
@@ -264,7 +260,7 @@ class BucketCall:
         if (
             code in _ELSEWHERE
             or head.status in (301, 307)
-            or (head.status == 400 and not code and _region(head))
+            or (head.status == 400 and not code and region_of(head))
         ):
             return self._moved(head) and self._once("place")
         if code in RENEWABLE:
@@ -299,12 +295,17 @@ class BucketCall:
 
     def _renewed(self) -> bool:
         """Ask for new credentials, where somebody can get them, and wait."""
-        error = self._error
-        if error is None or "token" in self._tried or not self._repeatable:
+        error, bucket = self._error, self._origin.bucket
+        changed = self._used is not self._origin.requests.signer_now().credentials
+        if error is None or "token" in self._tried:
+            return False
+        if not self._repeatable:
+            if bucket.renew is not None and not changed:
+                bucket.renew(lambda _: None)  # for those that come after it
             return False
         self._tried.add("token")
-        if self._used is not self._origin.requests.signer_now().credentials:
-            self.send()  # they have been renewed meanwhile
+        if changed:
+            self.send()
             return True
         return self._renew(lambda: self._conclude(error, error_code(self._body)))
 

@@ -21,7 +21,7 @@ from s3shield.signing import Endpoint
 
 from .s3_errors import element
 
-__all__ = ["Move", "moved", "same_owner"]
+__all__ = ["Move", "moved", "region_of", "same_owner"]
 
 _REGION: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _S3: Final = re.compile(
@@ -55,12 +55,17 @@ def same_owner(host: str, configured: str) -> bool:
     return host.endswith(f".{configured}") and not configured[-1].isdigit()
 
 
+def region_of(head: ResponseHead) -> bytes | None:
+    """Return the region that an answer without a document may name."""
+    return head.get(b"x-amz-bucket-region")
+
+
 def moved(endpoint: Endpoint, configured: Endpoint, head: ResponseHead, body: bytes) -> Move:
     """Return what the answer `head`, `body` of `endpoint` says.
 
     configured: the operator's own endpoint, whose owner is trusted.
     """
-    said = head.get(b"x-amz-bucket-region")
+    said = region_of(head)
     region = element(body, "Region") if said is None else said.decode("latin-1")
     region = region.strip()
     if not _REGION.fullmatch(region):

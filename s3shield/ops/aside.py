@@ -33,5 +33,8 @@ def run_aside(
         with contextlib.suppress(RuntimeError):
             reactor.callFromThread(answer, result)
 
-    Thread(target=work, name="s3shield-credentials", daemon=True).start()
+    try:
+        Thread(target=work, name="s3shield-credentials", daemon=True).start()
+    except RuntimeError:  # the system has no more threads
+        done.errback(Failure())  # type: ignore[no-untyped-call]  # Twisted's
     return done

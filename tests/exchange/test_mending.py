@@ -394,6 +394,17 @@ class MendingTests(Asked):
             self.assertEqual((1 + there, []), (len(self.pool.sent), wanted))
         self.assertIn("renew the credentials", self.events[0])
 
+    def test_renewal_for_others(self) -> None:
+        """What cannot be sent again has the credentials renewed all the same, for the next."""
+        wanted: list[Callable[[bool], None]] = []
+        self.bucket.renew = wanted.append
+        heard = self.ask(b"POST")
+        self.pool.answer(400, document("ExpiredToken"))
+        self.assertEqual((1, "ExpiredToken"), (len(self.pool.sent), heard.failure.code))
+        self.assertEqual(1, len(wanted))
+        wanted.pop()(True)
+        self.assertEqual((1, 1), (len(self.pool.sent), heard.ends))
+
     def test_renewed_meanwhile(self) -> None:
         """Those renewed while the refusal was on its way are used; no others are asked for."""
         self.bucket.renew = self.fail

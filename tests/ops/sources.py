@@ -31,7 +31,7 @@ class Double:
     """An HTTP server. answer: (method, path, headers, body) -> status and body.
 
     asked: (method, path) of each request. fault: takes the place of `answer` when it is
-    there; `go_on` set lets those go on that wait for it.
+    there; `go_on` set lets those go on that wait for it. form: what STS was sent last.
     """
 
     def __init__(self, answer: Callable[..., tuple[int, str]]) -> None:
@@ -41,6 +41,7 @@ class Double:
         self.number = 1
         self.expires: float | None = FAR
         self.go_on = threading.Event()
+        self.form: dict[str, str] = {}
         double = self
 
         class Answering(http.server.BaseHTTPRequestHandler):
@@ -118,7 +119,7 @@ def _container(double: Double, method: str, path: str, headers: Any, _body: str)
 
 def _sts(double: Double, _method: str, _path: str, headers: Any, body: str) -> tuple[int, str]:
     asked = {name: values[0] for name, values in parse_qs(body).items()}
-    double.form = asked  # type: ignore[attr-defined]  # for a test to see
+    double.form = {**asked, "authorization": headers.get("authorization", "")}
     action = asked["Action"]
     by_token = action == "AssumeRoleWithWebIdentity"
     right = (

@@ -111,6 +111,10 @@ class Sources(Case):
         source = CredentialSource(kind="static", base=base, role=ROLE, session="me")
         self.assertEqual(fetch(source, "eu-west-1"), FIRST)
         self.assertEqual(double.form["RoleSessionName"], "me")
+        self.assertIn("/eu-west-1/sts/aws4_request", double.form["authorization"])
+        environment(self, AWS_ENDPOINT_URL_STS=double.url, AWS_DEFAULT_REGION="us-west-2")
+        self.assertEqual(fetch(source, "eu-west-1"), FIRST)
+        self.assertIn("/us-west-2/sts/aws4_request", double.form["authorization"])
         environment(
             self,
             AWS_ENDPOINT_URL_STS=double.url,

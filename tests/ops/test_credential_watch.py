@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import loads
-from s3shield.ops import CredentialWatch, Fetched, UnavailableError
+from s3shield.ops import CredentialWatch, Fetched, UnavailableError, aside, run_aside
 from s3shield.ops.credential_watch import PATIENCE
 from s3shield.signing import Credentials
 
@@ -247,6 +251,72 @@ class Failing(Case):
         self.assertIn("has not answered for 30 s", lines[0])
         self.gives(keys(1, 7200))
         self.assertEqual(self.taken, ["ASIA1"])
+
+
+class Aside(SynchronousTestCase):
+    """The thread of a look."""
+
+    def test_no_thread(self):
+        """A system without threads to give is a look that fails, like any other."""
+
+        class Refused:
+            def start(self):
+                raise RuntimeError("can't start new thread")
+
+        self.patch(aside, "Thread", lambda **_words: Refused())
+        self.failureResultOf(run_aside(Clock(), int), RuntimeError)
+
+
+class AnySequence(Case):
+    """Whatever happens, in whatever order."""
+
+    STEPS = st.one_of(
+        st.just("ask"),
+        st.sampled_from([0.0, 0.3, 1.0, 4.9, 5.0, 60.0, 1000.0]),
+        st.sampled_from(["down", "same", "new", "short", "endless", "over", "bug"]),
+    )
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.lists(STEPS, max_size=40))
+    def test_promises(self, steps):
+        """One look at a time, a second apart; who asks is answered once, in time, and rightly."""
+        self.setUp()
+        begun: list[float] = []
+        look = self.watch._in_thread
+
+        def timed(*words):
+            self.assertTrue(not self.looks or self.looks[-1].called, "two looks at once")
+            begun.append(self.clock.seconds())
+            return look(*words)
+
+        self.watch._in_thread = timed
+        asked: list[tuple[float, list[bool]]] = []
+        number = 1
+        self.watch.start()
+        for step in steps:
+            if step == "ask":
+                answers: list[bool] = []
+                asked.append((self.clock.seconds(), answers))
+                self.watch.renew("media", answers.append)
+                self.assertEqual(answers, [])
+            elif isinstance(step, float):
+                self.clock.pump([step / 10] * 10)
+            elif not self.looks[-1].called:
+                number += step != "same"
+                now = self.clock.seconds()
+                left = {"short": now + 3, "endless": None, "over": now - 1}.get(step, now + 3600)
+                outcome = {"down": DOWN, "bug": KeyError()}.get(step, keys(number, left))
+                self.gives(outcome)
+                if isinstance(outcome, Fetched) and step != "over":
+                    self.assertFalse(self.watch.lacks("media"))
+                    self.assertEqual(self.taken[-1], f"ASIA{number}")
+            for when, answers in asked:
+                self.assertLessEqual(len(answers), 1)
+                late = self.clock.seconds() - when > 7 + (step if isinstance(step, float) else 0)
+                self.assertTrue(answers or not late, "nobody answered")
+        for one, other in pairwise(begun):
+            self.assertGreater(other - one, 0.49)
+        self.told()
 
 
 class Waiting(Case):
