@@ -48,7 +48,9 @@ class UnderLoad(Credentials, Workers):
         self.assertEqual({status for each in self.answers for status in each}, {200})
         self.assertEqual((self.origin.used[-1], self.origin.wrong), (3, []))
         self.assertGreater(self.origin.expired, 0)
-        self.assertEqual(str(self.daemon.lines).count("ASIA3 from the shared files"), 2)
+        await until(
+            lambda: str(self.daemon.lines).count("ASIA3 from the shared files") == 2, "both"
+        )
         self.nothing_told(self.daemon.lines)
 
 
