@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, formatEvent
 
 from s3shield.cli import rotate, signing_key
+from s3shield.cli.command import Console
 from s3shield.config import load
 from s3shield.ops import KeyWatch
 from tests.daemon.workers import Workers
@@ -64,9 +65,7 @@ aws_signing_key_file = {self.file}
         signing_key.add_parser(subparsers)
         args = parser.parse_args([words[0], "-k", "-", "-r", "r", *words[1:]])
         out = io.StringIO()
-        status = args.run(
-            args, stdin=io.StringIO(SECRET), stdout=out, stderr=out, environ={}, now=self.now
-        )
+        status = args.run(args, Console(io.StringIO(SECRET), out, out, {}, self.now))
         self.assertEqual(status, 0, out.getvalue())
 
     def rotate(self, *words: str) -> None:
