@@ -12,7 +12,7 @@ from s3shield.config import Config, ConfigErrors, load
 
 __all__ = ["Command", "Console", "Subparsers", "add_command", "loaded"]
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # no other name
 
 
 @attrs.frozen

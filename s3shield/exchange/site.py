@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "Site", "Tree"]
 
-_MEMO: Final = 32768
-"""Routes remembered; routing is a pure function of host and target."""
+_MEMO: Final = 12_288
+"""Routes remembered of each of two generations; routing is a pure function of host and target."""
 _MEMO_TARGET: Final = 512
 """Bytes of a target that is remembered: a route is four times as long, and clients make them."""
 
@@ -32,10 +32,10 @@ class Site:
     """A `wire.Site`: routes a request and lets its location serve it.
 
     Routes are remembered by (host, target), so that a hit on a known path costs one
-    dictionary lookup here.
+    dictionary lookup here. When the younger of two dictionaries is full the older is forgotten.
     """
 
-    __slots__ = ("_around", "_memo", "_serve", "body_limit", "locations", "table")
+    __slots__ = ("_around", "_before", "_memo", "_serve", "body_limit", "locations", "table")
 
     def __init__(
         self, table: RoutingTable, locations: Sequence[Location], around: Surroundings
@@ -48,6 +48,7 @@ class Site:
         # For the wire: bodies are only gathered where somebody wants them.
         self.body_limit = self._body_limit if bodies else None
         self._memo: dict[tuple[bytes, bytes], Route] = {}
+        self._before: dict[tuple[bytes, bytes], Route] = {}
 
     def __call__(self, request: Request, downstream: Downstream) -> None:
         """Answer `request`, or see to it that it will be answered."""
@@ -71,6 +72,10 @@ class Site:
         return self.locations[route.number].body_limit
 
     def _find(self, request: Request, downstream: Downstream) -> Route | None:
+        known = self._before.get((request.host, request.target))
+        if known is not None:
+            self._remember(request, known)
+            return known
         try:
             route = self.table.route(request)
         except BadTargetError:
@@ -81,12 +86,14 @@ class Site:
             return None
         if not self.table.by_target(route.number):
             return route
-        if len(request.target) > _MEMO_TARGET:
-            return route
-        if len(self._memo) >= _MEMO:
-            self._memo.clear()
-        self._memo[request.host, request.target] = route
+        if len(request.target) <= _MEMO_TARGET:
+            self._remember(request, route)
         return route
+
+    def _remember(self, request: Request, route: Route) -> None:
+        if len(self._memo) >= _MEMO:
+            self._before, self._memo = self._memo, {}
+        self._memo[request.host, request.target] = route
 
     def _refuse(self, request: Request, downstream: Downstream, status: int) -> None:
         around = self._around

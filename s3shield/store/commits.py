@@ -18,7 +18,9 @@ __all__ = ["INTERVAL", "Commits", "Committer"]
 
 INTERVAL: Final = 0.1
 _GROUP: Final = 4096
-_TOUCHES: Final = 10_000
+_TOUCHES: Final = 1000
+"""Touches in a group: each changes two or three pages somewhere in the index, and LMDB keeps the
+memory of as many pages as its largest transaction has changed."""
 _IDLE: Final = 5.0
 """Seconds after which touches are committed though nothing else is, and `idle` is called."""
 
@@ -44,6 +46,7 @@ class Commits:
         self._condition = threading.Condition()
         self._queue: dict[bytes, Row] = {}
         self._touched: dict[bytes, int] = {}
+        self._owed: dict[bytes, int] = {}  # touches that are being committed, group by group
         self._jobs: deque[Callable[[], None]] = deque()
         self._given = 0  # turns given out
         self._done = 0  # turns up to which all is committed or dropped
@@ -126,9 +129,9 @@ class Commits:
                 rows: list[Row] = []
                 if closing or now - started >= INTERVAL or self._hurried():
                     rows = self._take()
-                touched: dict[bytes, int] = {}
-                if rows or closing or due or len(self._touched) >= _TOUCHES:
-                    touched, self._touched = self._touched, {}
+                if not self._owed and (rows or closing or due or len(self._touched) >= _TOUCHES):
+                    self._owed, self._touched = self._touched, {}
+                touched = self._take_touches()
                 done = self._first_turn() - 1
             if rows or touched:
                 started = now
@@ -142,7 +145,7 @@ class Commits:
                 self._done = done
                 self.memory -= sum([row.memory for row in rows])
                 self._condition.notify_all()
-                if closing and not self._queue and not self._jobs:
+                if closing and not (self._queue or self._jobs or self._owed or self._touched):
                     return
 
     def _wait(self, started: float, looked: float) -> None:
@@ -150,7 +153,7 @@ class Commits:
         while not (self._jobs or self._closing or self._hurried()):
             now = time.monotonic()
             left = looked + _IDLE - now
-            if self._queue:
+            if self._queue or self._owed:
                 left = min(left, started + INTERVAL - now)
             if left <= 0:
                 return
@@ -163,6 +166,13 @@ class Commits:
 
     def _hurried(self) -> bool:
         return bool(self._queue) and self._first_turn() <= self._hurry
+
+    def _take_touches(self) -> dict[bytes, int]:
+        owed = self._owed
+        if len(owed) <= _TOUCHES:
+            self._owed = {}
+            return owed
+        return dict(owed.popitem() for _ in range(_TOUCHES))
 
     def _take(self) -> list[Row]:
         if len(self._queue) <= _GROUP:

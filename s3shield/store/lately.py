@@ -12,7 +12,7 @@ from .record import Entry
 
 __all__ = ["Lately"]
 
-_MEMORY: Final = 12 << 20
+_MEMORY: Final = 8 << 20
 
 
 class Lately:

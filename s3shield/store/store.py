@@ -42,7 +42,7 @@ __all__ = ["MAP_SIZE", "Store"]
 MAP_SIZE: Final = 64 << 30
 """Bytes of address space for the index to begin with; the file is as large as its content."""
 _MOST_PENDING: Final = 128 << 20
-_MOST_TOUCHED: Final = 100_000
+_MOST_TOUCHED: Final = 1 << 16
 
 
 class Store:

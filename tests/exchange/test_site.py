@@ -39,11 +39,25 @@ class MemoTests(SynchronousTestCase):
         self.assertEqual({}, site._memo)
 
     def test_many_targets_are_forgotten(self) -> None:
-        """Past a number all of them are; hosts count too."""
+        """Past a number those asked for long ago are; hosts count too."""
         self.patch(site_module, "_MEMO", 10)
         site, location = self.site()
         for number in range(100):
             for host in (b"a", b"b"):
                 site(Request(b"GET", b"/%d" % number, host=host), None)  # type: ignore[arg-type]  # all that is used
-                self.assertLessEqual(len(site._memo), 10)
+                self.assertLessEqual(max(len(site._memo), len(site._before)), 10)
         self.assertEqual(200, len(location.keys))
+
+    def test_used_targets_are_remembered(self) -> None:
+        """What is asked for again and again is not looked for again, however many others come."""
+        self.patch(site_module, "_MEMO", 10)
+        site, location = self.site()
+        looked_for = []
+        find = site.table.route
+        site.table.route = lambda request: looked_for.append(request.target) or find(request)
+        for number in range(100):
+            for target in (b"/often", b"/%d" % number):
+                site(Request(b"GET", target, host=b"a"), None)  # type: ignore[arg-type]  # all that is used
+        self.assertEqual(200, len(location.keys))
+        self.assertEqual(1, looked_for.count(b"/often"))
+        self.assertEqual(101, len(looked_for))
