@@ -23,25 +23,33 @@ from s3shield.config import (
     OriginConfig,
 )
 from s3shield.exchange import (
+    ALONE,
+    REPLACED,
+    Breaker,
     Bucket,
     BucketOrigin,
     BucketRequests,
     CarefulLocation,
     Claiming,
+    Health,
     Invalidation,
     Location,
+    Member,
     Origin,
     PlainOrigin,
     PlainRequests,
     PurgeMethod,
     Purger,
+    ReplicatedOrigin,
     Rules,
     Site,
     Surroundings,
     Turns,
     Zone,
+    new_breaker,
 )
 from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, run_aside
+from s3shield.policy import CachePolicy
 from s3shield.signing import Credentials, Endpoint, Signer
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
@@ -91,6 +99,8 @@ class Serving:
         self._monotonic = monotonic
         self._pools: dict[tuple[OriginAddress, OriginOptions], OriginPool] = {}
         self._buckets: dict[str, Bucket] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._health: list[Health] = []
         self._ports: list[IListeningPort] = []
         self._factories: list[ChannelFactory] = []
         self._evictors: list[Evictor] = []
@@ -112,6 +122,11 @@ class Serving:
                 log=access_log.append,
             )
             self._locations = [self._location(each, around) for each in config.locations]
+            self._health = [
+                self._health_of(each)
+                for each in config.buckets.values()
+                if each.health is not None and each.name in self._buckets
+            ]
             if any(location.takes_bodies for location in config.locations):
                 invalidation = Invalidation(config.routing(), self._locations)
                 for location in self._locations:
@@ -166,6 +181,8 @@ class Serving:
             starting.append(listen_socket(self._reactor, sock, factory, tls))
         for evictor in self._evictors:
             evictor.start()
+        for health in self._health:
+            health.start()
         self.keys.start()
         self.credentials.start()
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
@@ -191,6 +208,8 @@ class Serving:
         if limit.active():
             limit.cancel()
         self.credentials.stop()
+        for health in self._health:
+            health.stop()
         for bucket in self._buckets.values():
             bucket.close()
         for pool in self._pools.values():
@@ -262,6 +281,8 @@ class Serving:
             lock_age=location.proxy_cache_lock_age,
             range_connections=location.range_connections,
             read_ahead=location.read_ahead or 0,
+            strong_only=location.bucket is not None
+            and self._config.buckets[location.bucket].replica is not None,
         )
         kind = CarefulLocation if rules.need_care(location.policy) else Location
         zone = None if location.cache is None else self._zones[location.cache]
@@ -291,13 +312,49 @@ class Serving:
                 plain = PlainRequests(location.origin.authority, policy)
                 return PlainOrigin(name, plain, pool_at(location.origin))
             config = self._config.buckets[location.bucket]
-            bucket = self._bucket(config)
-            signer = config.signer()
-            self._signers.setdefault(config.name, []).append(signer)
-            requests = BucketRequests(signer, policy.via, policy, bucket)
-            return BucketOrigin(name, requests, pool_at(config.endpoint), bucket, pool_at)
+            first = self._bucket_origin(config, location.connection, policy)
+            replicas = self._config.replicas(config.name)
+            if not replicas:
+                return first
+            others = [self._bucket_origin(each, each.connection, policy) for each in replicas]
+            pairs = zip((config, *replicas), (first, *others), strict=True)
+            return ReplicatedOrigin([self._member(each, asked) for each, asked in pairs])
         except (OSError, ValueError) as error:
             raise ServiceError(f"{location.where}: {error}") from None
+
+    def _bucket_origin(
+        self, config: BucketConfig, connection: OriginConfig, policy: CachePolicy
+    ) -> BucketOrigin:
+        """Return the bucket as it is asked; raise OSError or ValueError."""
+
+        def pool_at(endpoint: Endpoint) -> OriginPool:
+            return self._pool(endpoint, connection)
+
+        bucket = self._bucket(config)
+        signer = config.signer()
+        self._signers.setdefault(config.name, []).append(signer)
+        requests = BucketRequests(signer, policy.via, policy, bucket)
+        patience = ALONE if config.replica is None else REPLACED
+        pool = pool_at(config.endpoint)
+        return BucketOrigin(config.name, requests, pool, bucket, pool_at, patience)
+
+    def _health_of(self, config: BucketConfig) -> Health:
+        assert config.health is not None
+        feeds = config.name in self._breakers  # one of several that a location may ask
+        policy = CachePolicy(is_bucket=True)
+        try:
+            asked = self._bucket_origin(config, config.connection, policy)
+        except (OSError, ValueError) as error:
+            raise ServiceError(f"{config.where}: {error}") from None
+        member, path = self._member(config, asked), config.health.path.encode()
+        return Health(member, path, config.health.every, feeds=feeds, random=random.random)
+
+    def _member(self, config: BucketConfig, asked: BucketOrigin) -> Member:
+        breaker = self._breakers.get(config.name)
+        if breaker is None:
+            breaker = new_breaker(random=random.random, probing=config.health is None)
+            self._breakers[config.name] = breaker
+        return Member(asked, breaker, config.replica_on, config.replica_timeout)
 
     def _bucket(self, config: BucketConfig) -> Bucket:
         bucket = self._buckets.get(config.name)

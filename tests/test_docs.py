@@ -17,7 +17,7 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import load
-from s3shield.config.options import ALLOWED, BUCKET, DAEMON, LOCATION, ORIGIN, SERVER, TLS
+from s3shield.config.options import ALLOWED, BUCKET, DAEMON, LOCATION, ORIGIN, REPLICA, SERVER, TLS
 from s3shield.policy import CacheStatus, NoStoreReason
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -102,7 +102,7 @@ class ListTests(SynchronousTestCase):
             # What stands in an outer section as a default is described in the inner one.
             own = {
                 "s3shield": set(DAEMON),
-                "bucket": set(BUCKET),
+                "bucket": {*BUCKET, *REPLICA},
                 "server": {*SERVER, *TLS},
                 "location": {"server", *LOCATION, *ORIGIN},
             }.get(kind, set(ALLOWED[kind]))

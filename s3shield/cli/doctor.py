@@ -77,6 +77,8 @@ def _patients(
         if only in (None, name):
             authority = bucket.endpoint.authority.decode("ascii")
             title = f"bucket {name}: {bucket.endpoint.bucket} at {authority} ({bucket.where})"
+            homes = [each.name for each in config.buckets.values() if each.replica == name]
+            title += f", the replica of {' and '.join(homes)}" if homes else ""
             yield title, examine_bucket(bucket, now, None if key is None else key.encode())
     seen = set()
     for location in config.locations:

@@ -247,6 +247,12 @@ class _Bucket:
         yield from self._signature(answer, absent, reads=reads)
         if readable is not None:
             yield readable
+        if self._config.health is not None:
+            path = self._config.health.path.encode()[1:]
+            found = self._object(self._ask(path), path)
+            text = f"{found.text}; without it the bucket is asked last"
+            wrong = found.state is State.WRONG
+            yield attrs.evolve(found, what="health", text=text if wrong else found.text)
 
     def _now(self) -> float:
         return self._epoch + time.monotonic() + self._offset

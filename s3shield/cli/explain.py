@@ -110,6 +110,10 @@ def _facts(
         bucket = config.buckets[location.bucket]
         authority = _text(bucket.endpoint.authority)
         yield "bucket", f"{bucket.name}: {bucket.endpoint.bucket} at {authority} ({bucket.where})"
+        for replica in config.replicas(bucket.name):
+            authority = _text(replica.endpoint.authority)
+            text = f"{replica.name}: {replica.endpoint.bucket} at {authority} ({replica.where})"
+            yield "replica", text
     else:
         yield "origin", location.origin_name
     yield "path", _text(path)

@@ -20,7 +20,7 @@ from s3shield.signing import (
 
 from .errors import BadValueError
 from .given import Given, Sources, Value, find
-from .options import BUCKET, KEYS, ORIGIN, STATIC
+from .options import BUCKET, KEYS, ORIGIN, REPLICA, STATIC
 from .values import BucketConfig, CredentialSource, OriginConfig
 
 __all__ = ["build_bucket", "build_connection"]
@@ -53,7 +53,7 @@ def build_bucket(
     chain: sections, the innermost first. about: the section to name when an option is
     missing.
     """
-    found = {option: find(chain, option) for option in BUCKET}
+    found = {option: find(chain, option) for option in (*BUCKET, *REPLICA)}
     # Keys of two sections never mix.
     home = next((given for given in chain if any(key in given.values for key in KEYS)), None)
     for key in KEYS:
@@ -74,7 +74,7 @@ class _Bucket:
     def get(self, option: str) -> Any:
         value = self.found[option]
         if value is None:
-            return BUCKET[option].default
+            return {**BUCKET, **REPLICA}[option].default
         if value.broken:
             raise _Unusable("")
         return value.value
@@ -109,6 +109,7 @@ class _Bucket:
             connection=connection,
             key_file=self.key_file if from_file else None,
             source=source,
+            **{option: self.get(option) for option in REPLICA},
             where=self.sources.where(where or about),
         )
 

@@ -52,9 +52,14 @@ class Locations:
         return self.built[name]
 
     def unused_buckets(self) -> None:
-        """Build the buckets that no location uses, for their mistakes."""
+        """Build the buckets that no location uses: replicas, and the others for their mistakes."""
+        replicas = {
+            given.values["replica"].value
+            for given in self.buckets.values()
+            if "replica" in given.values
+        }
         for name in self.buckets:
-            if name not in self.overridden:
+            if name in replicas or name not in self.overridden:
                 self.base_bucket(name)
 
     def build(self, location: Given, server: Given | None, pattern: Pattern) -> LocationConfig:

@@ -138,6 +138,13 @@ def _bucket(bucket: BucketConfig, show: Callable[[str], str]) -> Pairs:
         if keys.session_token is not None:
             yield "aws_session_token", show(keys.session_token)
     yield "aws_presign_lifetime", format_seconds(bucket.lifetime)
+    if bucket.replica is not None:
+        yield "replica", bucket.replica
+        words = " ".join(f"http_{status}" for status in sorted(bucket.replica_on))
+        yield "replica_on", words or "off"
+        yield "replica_timeout", format_seconds(bucket.replica_timeout)
+    if bucket.health is not None:
+        yield "health", f"{bucket.health.path} {format_seconds(bucket.health.every)}"
     yield from _connection(bucket.connection)
 
 

@@ -113,6 +113,7 @@ class _Loader:
         server_configs = tuple([self.server(given, top) for given in servers])
         built = self.locations(locations, servers)
         locations.unused_buckets()
+        self.check_replicas(buckets)
         self.check_servers(server_configs, daemon_listen)
         if not daemon_listen and not any(server.listen for server in server_configs):
             daemon_listen = (Listen.parse(_DEFAULT_LISTEN, where=self.sources.where(top)),)
@@ -268,6 +269,37 @@ class _Loader:
                             at, f"another server {what} too (line {names[name, place]})"
                         )
                     names[name, place] = at.line
+
+    def check_replicas(self, buckets: Mapping[str, Given]) -> None:
+        """Complain about replicas that are not there, or lead back to where they began."""
+        next_of: dict[str, str] = {}
+        for name, given in buckets.items():
+            at = given.values.get("replica")
+            if at is None:
+                for option in ("replica_on", "replica_timeout"):
+                    if option in given.values:
+                        self.sources.complain(given.values[option], "it goes with replica")
+                continue
+            if at.broken:
+                continue
+            if at.value not in buckets:
+                near = nearest(at.value, [other for other in buckets if other != name])
+                self.sources.complain(at, f"there is no [bucket:{at.value}]", suggestion=near)
+                continue
+            next_of[name] = at.value
+        told: set[str] = set()
+        for name in next_of:
+            path = [name]
+            while path[-1] in next_of and next_of[path[-1]] not in path:
+                path.append(next_of[path[-1]])
+            back = next_of.get(path[-1])
+            # Those that only lead into a circle are not part of it.
+            if back == name and name not in told:
+                told.update(path)
+                circle = " -> ".join((*path, name))
+                self.sources.complain(
+                    buckets[name].values["replica"], f"the replicas go in a circle: {circle}"
+                )
 
     def locations(
         self, locations: Locations, servers: Sequence[Given]

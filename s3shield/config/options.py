@@ -16,6 +16,7 @@ from s3shield.signing import SignMode
 
 from . import reading as read
 from . import reading_keys as keys
+from . import replicas
 from .admin import admin_listen, networks
 from .units import parse_flag, parse_seconds, parse_size
 
@@ -28,6 +29,7 @@ __all__ = [
     "LATER",
     "LOCATION",
     "ORIGIN",
+    "REPLICA",
     "SERVER",
     "STATIC",
     "TLS",
@@ -99,6 +101,14 @@ BUCKET: Final[Mapping[str, Spec]] = {
     "aws_role_session_name": Spec(keys.role_session_name, "s3shield"),
     "aws_presign_lifetime": Spec(keys.lifetime, 900),
 }
+
+REPLICA: Final[Mapping[str, Spec]] = {
+    "replica": Spec(read.word),
+    "replica_on": Spec(replicas.replica_on, frozenset()),
+    "replica_timeout": Spec(read.timeout, 5.0),
+    "health": Spec(replicas.health),
+}
+"""About one `[bucket:]` and no other: nothing of it is inherited from `[s3shield]`."""
 
 STATIC: Final = (
     "aws_secret_key",
@@ -179,7 +189,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
 ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
     "s3shield": {**DAEMON, **TLS, **LOCATION, **BUCKET, **ORIGIN},
     "cache": CACHE,
-    "bucket": {**BUCKET, **ORIGIN},
+    "bucket": {**BUCKET, **REPLICA, **ORIGIN},
     "server": {**SERVER, **TLS, **LOCATION, **BUCKET, **ORIGIN},
     "location": {"server": Spec(read.word), **LOCATION, **BUCKET, **ORIGIN},
 }
@@ -189,7 +199,7 @@ _NOT_YET: Final = "known, but this version does not do it yet"
 LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            *("metrics", "replica"),
+            "metrics",
             *("proxy_cache_purge", "allow", "deny", "satisfy"),
             *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),

@@ -27,6 +27,7 @@ __all__ = [
     "CredentialSource",
     "DaemonConfig",
     "ErrorLogConfig",
+    "HealthConfig",
     "LocationConfig",
     "OriginConfig",
     "ServerConfig",
@@ -123,6 +124,14 @@ class OriginConfig:
     origin_ca: str | None = None
 
 
+@attrs.frozen
+class HealthConfig:
+    """`health`: what is asked for, and how often. path: str, with its slash. every: seconds."""
+
+    path: str
+    every: float
+
+
 @attrs.frozen(kw_only=True)
 class CredentialSource:
     """Where credentials come from while the daemon runs.
@@ -147,7 +156,10 @@ class BucketConfig:
     none is needed. lifetime: `aws_presign_lifetime`. connection: its own origin_* options; a
     location's may differ (LocationConfig.connection). key_file: path of
     `aws_signing_key_file`, None without one; the keys that were in it are in the credentials.
-    source: None where the credentials are here.
+    source: None where the credentials are here. replica: name of
+    the bucket that is asked when this one fails, None without one. replica_on: statuses of an
+    answer for which it is asked too. replica_timeout: seconds that this one has to begin its
+    answer.
     """
 
     name: str
@@ -160,6 +172,10 @@ class BucketConfig:
     connection: OriginConfig = attrs.field(factory=OriginConfig)
     key_file: str | None = None
     source: CredentialSource | None = None
+    replica: str | None = None
+    replica_on: frozenset[int] = frozenset()
+    replica_timeout: float = 5.0
+    health: HealthConfig | None = None
     where: str = _where()
 
     def signer(self) -> Signer:
@@ -264,6 +280,15 @@ class Config:
     servers: tuple[ServerConfig, ...]
     locations: tuple[LocationConfig, ...]
     warnings: tuple[str, ...] = attrs.field(default=(), eq=False)
+
+    def replicas(self, bucket: str) -> tuple[BucketConfig, ...]:
+        """Return the buckets that are asked when `bucket` fails, in order."""
+        found: list[BucketConfig] = []
+        name = self.buckets[bucket].replica
+        while name is not None:
+            found.append(self.buckets[name])
+            name = found[-1].replica
+        return tuple(found)
 
     @property
     def listens(self) -> tuple[Listen, ...]:

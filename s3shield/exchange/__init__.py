@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from .breaker import Breaker, Leave
 from .bucket import Bucket
 from .careful import CarefulLocation
 from .change import Invalidation
 from .claiming import Claiming
+from .health import Health
 from .location import Location
 from .mismatch import Mismatch, compare
 from .moving import Move, moved
 from .origin import BucketOrigin, Origin, PlainOrigin
 from .origin_request import BucketRequests, PlainRequests
+from .patience import ALONE, REPLACED
 from .purging import PurgeMethod, Purger
+from .replicas import Member, ReplicatedOrigin, new_breaker
 from .rules import Rules
 from .s3_errors import MAX_ERROR_BODY, advice, error_code
 from .site import Site, Tree
@@ -20,14 +24,20 @@ from .turns import Turns
 from .zone import Zone
 
 __all__ = [
+    "ALONE",
     "MAX_ERROR_BODY",
+    "REPLACED",
+    "Breaker",
     "Bucket",
     "BucketOrigin",
     "BucketRequests",
     "CarefulLocation",
     "Claiming",
+    "Health",
     "Invalidation",
+    "Leave",
     "Location",
+    "Member",
     "Mismatch",
     "Move",
     "Origin",
@@ -35,6 +45,7 @@ __all__ = [
     "PlainRequests",
     "PurgeMethod",
     "Purger",
+    "ReplicatedOrigin",
     "Rules",
     "Site",
     "Surroundings",
@@ -45,4 +56,5 @@ __all__ = [
     "compare",
     "error_code",
     "moved",
+    "new_breaker",
 ]

@@ -35,7 +35,7 @@ from .clock_offset import skewed
 from .moving import region_of
 from .origin_request import ONCE, body_of
 from .patience import is_passing, pause
-from .refusal import refusal_head
+from .refusal import in_our_words
 from .s3_errors import MAX_ERROR_BODY, RENEWABLE, error_code, is_unanswered
 from .wondering import ONE_BYTE, Wondering
 
@@ -55,7 +55,6 @@ _ELSEWHERE: Final = frozenset(
 )
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _UNREACHED: Final = frozenset({FailureKind.CONNECT, FailureKind.TIMEOUT})
-_KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
 _DENIED: Final = 10.0
 """Seconds that refusals of HEADs are taken for the objects' own, after one that was."""
 
@@ -63,7 +62,8 @@ _DENIED: Final = 10.0
 class BucketCall:
     """A `Call`, and a `wire.Receiver` before the asker's own. See the module's text.
 
-    interim: never called: a bucket's interim responses are no client's affair.
+    interim: never called: a bucket's interim responses are no client's affair. said: the
+    status of an error as S3 gave it, 0 before one.
     """
 
     __slots__ = (
@@ -90,6 +90,7 @@ class BucketCall:
         "_tries",
         "_used",
         "interim",
+        "said",
     )
 
     def __init__(
@@ -120,7 +121,7 @@ class BucketCall:
         self._body = b""
         self._asked = method  # what the latest answer is about
         self._tried: set[str] = set()
-        self._tries = 0
+        self._tries = self.said = 0
         self._paused = self._over = False
         self.interim: Callable[[ResponseHead], None] | None = None
 
@@ -337,7 +338,8 @@ class BucketCall:
             return False
         bucket = self._origin.bucket
         now = bucket.monotonic()
-        seconds = pause(self._tries, now - self._started, bucket.random, head.get(b"retry-after"))
+        spent, wish = now - self._started, head.get(b"retry-after")
+        seconds = pause(self._tries, spent, bucket.random, wish, self._origin.patience)
         if seconds is None or not bucket.budget.take(now):
             return False
         self._tries += 1
@@ -352,7 +354,7 @@ class BucketCall:
 
     def _conclude(self, head: ResponseHead, code: str) -> None:
         origin, status, body = self._origin, head.status, self._body
-        self._over = True
+        self._over, self.said = True, status
         unanswered = is_unanswered(status, code) or (status == 403 and not self._in_time)
         if unanswered or status == 403:
             ours = unanswered and not is_passing(status, code)
@@ -377,14 +379,7 @@ class BucketCall:
         else:
             if status == 403 and self._policy.missing_403 is not None:
                 status = self._policy.missing_403
-            text, body = refusal_head(status, now=lambda: 0.0)
-            kept = tuple(field for field in head.fields if field[0].lower() in _KEPT)
-            fields = (
-                (b"Content-Type", b"text/plain; charset=utf-8"),
-                (b"Content-Length", b"%d" % len(body)),
-                *kept,
-            )
-            self._give(ResponseHead(status, text[13 : text.index(b"\r\n")], fields), body)
+            self._give(*in_our_words(status, head))
 
     def _explain(self) -> Explanation:
         """Return how the request was signed that was refused."""

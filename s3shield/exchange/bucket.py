@@ -44,7 +44,7 @@ class Bucket:
     are any; None where they cannot be got. lacks: tells whether there are none that are
     good now; None where they are always there, and never without renew. waiting: calls
     between two tries. denied_until: monotonic second until which a HEAD that is refused need
-    not be explained.
+    not be explained. closed: nobody is to be asked any more.
     """
 
     log = Logger()
@@ -69,6 +69,7 @@ class Bucket:
         self.renew: Callable[[Callable[[bool], None]], None] | None = None
         self.lacks: Callable[[], bool] | None = None
         self.waiting: set[BucketCall] = set()
+        self.closed = False
         self._clock = clock
         self._seldom = Seldom()
         self._region = ""
@@ -96,6 +97,7 @@ class Bucket:
 
     def close(self) -> None:
         """Let no call wait any longer: they fail."""
+        self.closed = True
         for call in tuple(self.waiting):
             call.give_up()
 

@@ -134,14 +134,17 @@ def whole_of(head: ResponseHead, part: ContentRange) -> ResponseHead:
     return ResponseHead(200, b"OK", (*whole.fields, size))
 
 
-def combinable(meta: StoredResponse) -> bool:
-    """Tell whether parts of this representation can be told from those of another one."""
+def combinable(meta: StoredResponse, *, dated: bool = True) -> bool:
+    """Tell whether parts of this representation can be told from those of another one.
+
+    dated: by Last-Modified, if need be.
+    """
     if meta.status != 200:
         return False
     if meta.etag:
         return strong_match(meta.etag, meta.etag)
     # RFC 9110 8.8.2.2: a date is strong once it is older than the answer.
-    return 0 <= meta.last_modified <= meta.born - 1
+    return dated and 0 <= meta.last_modified <= meta.born - 1
 
 
 def guard(meta: StoredResponse) -> Fields:

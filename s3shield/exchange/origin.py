@@ -15,6 +15,8 @@ from s3shield.wire import OriginPool, Receiver
 from .asking import BucketCall
 from .bucket import Bucket
 from .origin_request import ONCE, BucketRequests, PlainRequests, body_of
+from .patience import ALONE, Patience
+from .replicas import ReplicatedOrigin
 
 __all__ = ["BucketOrigin", "Call", "Origin", "PlainOrigin"]
 
@@ -61,7 +63,8 @@ class BucketOrigin:
     """A bucket as one location asks it. name: str, for the log.
 
     pool: connections to the configured endpoint. pool_at: gives those to another one;
-    raises OSError or ValueError where it cannot be asked.
+    raises OSError or ValueError where it cannot be asked. patience: with a bucket that is
+    overloaded.
     """
 
     name: str
@@ -69,6 +72,7 @@ class BucketOrigin:
     pool: OriginPool
     bucket: Bucket
     pool_at: Callable[[Endpoint], OriginPool]
+    patience: Patience = ALONE
 
     def ask(
         self,
@@ -78,7 +82,7 @@ class BucketOrigin:
         extra: Fields,
         to: Receiver,
         policy: CachePolicy,
-    ) -> Call:
+    ) -> BucketCall:
         """Send a request, as often as it takes. extra: fields of ours for it, never signed."""
         call = BucketCall(self, method, request, route, extra, to, policy)
         call.begin()
@@ -90,5 +94,5 @@ class BucketOrigin:
         return self.pool if there == self.bucket.configured else self.pool_at(there)
 
 
-Origin = BucketOrigin | PlainOrigin
+Origin = BucketOrigin | PlainOrigin | ReplicatedOrigin
 """Where a location's misses go."""

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Budget", "Seldom", "is_passing", "pause"]
+import attrs
+
+__all__ = ["ALONE", "REPLACED", "Budget", "Patience", "Seldom", "is_passing", "pause"]
 
 _FIRST: Final = 0.1
 _LONGEST: Final = 2.0
-_TRIES: Final = 3
-_TOTAL: Final = 5.0
 
 _PASSING: Final = frozenset(
     {"InternalError", "ServiceUnavailable", "SlowDown", "Busy", "RequestLimitExceeded"}
@@ -27,26 +27,43 @@ _PASSING: Final = frozenset(
 _PASSING_STATUS: Final = frozenset({429, 500, 502, 503, 504})
 
 
+@attrs.frozen
+class Patience:
+    """How long one request waits for a bucket. tries: beside the first. total: seconds."""
+
+    tries: int
+    total: float
+
+
+ALONE: Final = Patience(3, 5.0)
+REPLACED: Final = Patience(1, 0.5)
+"""Of a bucket with a replica: by then that one has answered."""
+
+
 def is_passing(status: int, code: str) -> bool:
     """Tell whether an answer is likely another one in a moment."""
     return status in _PASSING_STATUS or code in _PASSING
 
 
 def pause(
-    tries: int, spent: float, random: Callable[[], float], retry_after: bytes | None = None
+    tries: int,
+    spent: float,
+    random: Callable[[], float],
+    retry_after: bytes | None = None,
+    patience: Patience = ALONE,
 ) -> float | None:
     """Return the seconds until the next try, None for no further one.
 
     tries: how often it was asked again before. spent: seconds since the first try: the next
-    one begins within five. random: gives floats from 0 to 1. retry_after: the answer's
+    one begins within the patience. random: gives floats from 0 to 1. retry_after: the answer's
     Retry-After, of which seconds count (RFC 9110 section 10.2.3); a date is not waited for.
     """
-    if tries >= _TRIES:
+    if tries >= patience.tries:
         return None
     wait = random() * min(_LONGEST, _FIRST * 2**tries)
     if retry_after is not None and retry_after.isdigit():
         wait = max(wait, float(retry_after[:6]))
-    return wait if spent + wait <= _TOTAL else None
+    return wait if spent + wait <= patience.total else None
 
 
 class Budget:

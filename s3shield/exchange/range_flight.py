@@ -152,7 +152,7 @@ class RangeFlight(Flight):
         assert what is not None
         if self._over:
             return  # passed on
-        safe = combinable(what.meta)
+        safe = combinable(what.meta, dated=not self.location.rules.strong_only)
         if self._cut:
             self._chunks = []
         elif part is not None and self._is_short() and (part.size or 0) <= self._short:

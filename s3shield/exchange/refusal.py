@@ -7,9 +7,11 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
-from s3shield.policy import Fields
+from s3shield.policy import Fields, ResponseHead
 
-__all__ = ["Refusal", "reason_phrase", "refusal_head"]
+__all__ = ["Refusal", "in_our_words", "reason_phrase", "refusal_head"]
+
+_KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
 
 _TEXT: Final[dict[int, str]] = {
     400: "The request is not valid.",
@@ -48,3 +50,15 @@ def refusal_head(
         b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
     ) % (status, phrase, server, formatdate(now(), usegmt=True).encode("ascii"), len(body))
     return head + b"".join([b"%b: %b\r\n" % field for field in fields]), body
+
+
+def in_our_words(status: int, head: ResponseHead) -> tuple[ResponseHead, bytes]:
+    """Return head and body to have in the place of a bucket's error, whose head is `head`."""
+    text, body = refusal_head(status, now=lambda: 0.0)
+    kept = tuple(field for field in head.fields if field[0].lower() in _KEPT)
+    fields = (
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Content-Length", b"%d" % len(body)),
+        *kept,
+    )
+    return ResponseHead(status, text[13 : text.index(b"\r\n")], fields), body

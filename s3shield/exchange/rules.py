@@ -19,6 +19,7 @@ class Rules:
     bypass, no_cache: `proxy_cache_bypass`, `proxy_no_cache`. lock: `proxy_cache_lock`;
     lock_timeout, lock_age: seconds, None for no limit. range_connections: requests under
     way at once for one body. read_ahead: bytes fetched after what was read, 0 for none.
+    strong_only: parts are put together by strong ETag alone: they may come from several buckets.
     """
 
     bypass: tuple[Template, ...] = ()
@@ -28,6 +29,7 @@ class Rules:
     lock_age: float | None = None
     range_connections: int = 1
     read_ahead: int = 0
+    strong_only: bool = False
 
     def need_care(self, policy: CachePolicy) -> bool:
         """Tell whether each request of the location must be looked at, hits too."""

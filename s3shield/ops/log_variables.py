@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from s3shield.policy import CacheStatus, NoStoreReason, Request
+from s3shield.policy import CacheStatus, NoStoreReason, OriginStatus, Request
 
 __all__ = [
     "BODY_BYTES",
@@ -211,6 +211,12 @@ def reason_text(record: LogRecord) -> bytes | None:
     return None if reason is None else reason.value
 
 
+def _bucket(record: LogRecord) -> bytes | None:
+    """Return which of several buckets answered; None where there is only one."""
+    status = record[ORIGIN_STATUS]
+    return status.bucket.encode() if isinstance(status, OriginStatus) else None
+
+
 def _query(record: LogRecord) -> bytes | None:
     query = record[REQUEST].query
     return None if query is None else mask(b"?" + query)[1:]
@@ -234,6 +240,7 @@ VARIABLES: Final[dict[str, Value]] = {
     "scheme": lambda r: r[REQUEST].scheme,
     "upstream_cache_status": lambda r: r[CACHE_STATUS].value or None,
     "upstream_status": lambda r: b"%03d" % r[ORIGIN_STATUS] if r[ORIGIN_STATUS] else None,
+    "upstream_bucket": _bucket,
     "upstream_response_time": lambda r: _seconds(r[ORIGIN_TIME]),
     "cache_reason": reason_text,
     "cache_key": lambda r: mask(r[KEY]) or None,

@@ -52,6 +52,7 @@ from .entry import (
     StoredResponse,
 )
 from .etags import (
+    listed_tags,
     strong_match,
     weak_match,
 )
@@ -125,6 +126,7 @@ from .ranges import (
 from .status import (
     CacheStatus,
     NoStoreReason,
+    OriginStatus,
 )
 from .vary import (
     VARY_STAR,
@@ -170,6 +172,7 @@ __all__ = [
     "NoStore",
     "NoStoreReason",
     "OriginFailure",
+    "OriginStatus",
     "Precondition",
     "RangeOutcome",
     "Ranges",
@@ -203,6 +206,7 @@ __all__ = [
     "interim_head",
     "invalidation_targets",
     "is_unsafe",
+    "listed_tags",
     "multipart",
     "not_modified_head",
     "on_origin_error",

@@ -6,8 +6,21 @@ Header, log and metrics all read these two values and nothing else.
 from __future__ import annotations
 
 import enum
+from typing import Self
 
-__all__ = ["CacheStatus", "NoStoreReason"]
+__all__ = ["CacheStatus", "NoStoreReason", "OriginStatus"]
+
+
+class OriginStatus(int):
+    """The status of an answer that one of several buckets gave. bucket: str, its name."""
+
+    bucket: str
+
+    def __new__(cls, status: int, bucket: str) -> Self:
+        """Return the status, which knows whose it is."""
+        made = super().__new__(cls, status)
+        made.bucket = bucket
+        return made
 
 
 class CacheStatus(enum.Enum):

@@ -136,6 +136,14 @@ class Explain(CommandCase):
         lines = out.partition("\n\n")[0].splitlines()
         return {line[:11].strip(): line[12:] for line in lines}, out
 
+    def test_replica(self):
+        """The replica of a request's bucket is named, with where it is."""
+        copy = INI[INI.index("[bucket:media]") :].partition("[server:")[0]
+        ini = INI.replace("[bucket:media]\n", "[bucket:media]\nreplica = copy\n")
+        path = self.write(f"{ini}\n{copy.replace('bucket:media', 'bucket:copy')}\n")
+        facts, _ = self.facts(path, "http://assets.test/a")
+        self.assertRegex(facts["replica"], r"^copy: \S+ at \S+ \(.*:\d+\)$")
+
     def test_bucket(self):
         """Server, location, rewritten key, cache key, lifetime, and what is signed."""
         facts, out = self.facts(self.path, "http://assets.test/downloads/a%20b+c?versionId=1&x=2")

@@ -95,6 +95,26 @@ class ScriptedTests(Doctor):
         self.assertRegex(asked.target, r"^/private/s3shield-doctor/\d+$")
         self.assertEqual("bytes=0-0", asked.headers["range"])
 
+    async def test_health_object(self) -> None:
+        """The health object is there, or it is told what that means."""
+        lines = (*self.keys, "health = /up")
+        status, text = await self.ask(*lines)
+        self.assertEqual(1, status, text)
+        self.found(text, "WRONG", "health", "no such object in the bucket; without it")
+        self.origin.reply = lambda asked: (  # type: ignore[method-assign]
+            answer(206, b"x") if asked.target == "/private/up" else self.said
+        )
+        status, text = await self.ask(*lines)
+        self.assertEqual(0, status, text)
+        self.found(text, "ok", "health", "'up' is readable")
+
+    async def test_replica(self) -> None:
+        """A replica is examined like its bucket, and its title says whose it is."""
+        other = ("[bucket:copy]", f"aws_s3_bucket = private\n{self.endpoint}", *self.keys)
+        status, text = await self.ask(*self.keys, "replica = copy", *other)
+        self.assertEqual(0, status, text)
+        self.assertRegex(text, r"bucket copy: private at .*, the replica of media\n")
+
     async def test_may_not_list(self) -> None:
         """403 for what does not exist is no fault, but worth knowing."""
         self.said = s3_error(403, "AccessDenied")

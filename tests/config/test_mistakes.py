@@ -61,7 +61,7 @@ class OneMistake(SynchronousTestCase):
             ("max_size = 1g", "max_size: this option belongs in [cache:...]"),
             ("workers = 1", "workers: this option belongs in [s3shield]"),
             ("listen = 80", "listen: this option belongs in [s3shield] or [server:...]"),
-            ("replica = b", "replica: known, but this version does not do it yet"),
+            ("replica = b", "replica: this option belongs in [bucket:...]"),
             ("origin_verify =", "origin_verify: there is no value"),
             ("origin = http://b", "origin: it is there twice in this section (first: line 2)"),
             (

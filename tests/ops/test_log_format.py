@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.ops.log_format import COMBINED, compile_format
 from s3shield.ops.log_variables import LogRecord
-from s3shield.policy import CacheStatus, NoStoreReason, Request
+from s3shield.policy import CacheStatus, NoStoreReason, OriginStatus, Request
 
 WALL = 1795500000.25  # 2026-11-24T06:00:00.25Z
 
@@ -62,6 +62,20 @@ def zone(test: SynchronousTestCase, name: str) -> None:
     test.addCleanup(restore)
     os.environ["TZ"] = name
     time.tzset()
+
+
+class Replicas(SynchronousTestCase):
+    """Which of several buckets answered."""
+
+    def test_bucket(self) -> None:
+        """It is named where there are several; the status is what it always was."""
+        line = compile_format("$upstream_status $upstream_bucket")
+        for status, wanted in (
+            (OriginStatus(206, "media-us"), b"206 media-us\n"),
+            (206, b"206 -\n"),
+            (0, b"- -\n"),
+        ):
+            self.assertEqual(wanted, line(record(origin=(0.1, status))))
 
 
 class Combined(SynchronousTestCase):
