@@ -80,17 +80,27 @@ class Elsewhere:
         location, flights = self._location, self._location.zone.flights
         if flights.get(self.digest) is self:
             del flights[self.digest]
-        waiting, self._waiting = self._waiting, {}
-        for transaction in waiting:
+        for transaction in self._waiting:
             transaction.wait_no_longer()
         outcome = Outcome.HELD if claim is None else claim.outcome
         if claim is not None and outcome is Outcome.UNSTORED:
             location.zone.mark_unstored(self._route, claim.time)
         if claim is not None and outcome is Outcome.FAILED:
+            waiting, self._waiting = self._waiting, {}
             self._failed(list(waiting), claim.note)
             return
-        for transaction, since in waiting.items():
-            if outcome is Outcome.HELD:
+        self._hand_out(stored=outcome is Outcome.HELD)
+
+    def _hand_out(self, *, stored: bool) -> None:
+        """Let each see further: some in later turns where they are many; they may leave first."""
+        location, around = self._location, self._location.around
+        while self._waiting:
+            if around.over():
+                around.call_soon(partial(self._hand_out, stored=stored))
+                return
+            transaction = next(iter(self._waiting))
+            since = self._waiting.pop(transaction)
+            if stored:
                 self._serve(transaction, since)
             else:
                 location.pass_on(transaction, NoStoreReason.PARTIAL_CONTENT)
