@@ -25,6 +25,7 @@ from s3shield.config import (
 from s3shield.exchange import (
     ALONE,
     REPLACED,
+    Bodies,
     Breaker,
     Bucket,
     BucketOrigin,
@@ -46,6 +47,7 @@ from s3shield.exchange import (
     Surroundings,
     Turns,
     Zone,
+    must_hash,
     new_breaker,
 )
 from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, run_aside
@@ -294,11 +296,18 @@ class Serving:
             around,
             keep_filling=location.fetch_on_abort == "keep",
             rules=rules,
-            body_limit=location.client_max_body_size if location.takes_bodies else 0,
+            bodies=self._bodies(location),
         )
         if location.purge_allow:
             made.purge_method = PurgeMethod(location.purge_allow, zone, self._clock)
         return made
+
+    def _bodies(self, location: LocationConfig) -> Bodies:
+        limit = location.client_max_body_size if location.takes_bodies else 0
+        if location.bucket is None:
+            return Bodies(limit)
+        signer = self._config.buckets[location.bucket].signer()
+        return Bodies(limit, bucket=True, hashed=must_hash(signer))
 
     def _origin(self, location: LocationConfig) -> Origin:
         name, policy = location.origin_name, location.policy

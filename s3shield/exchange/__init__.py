@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bodies import Bodies, must_hash
 from .breaker import Breaker, Leave
 from .bucket import Bucket
 from .careful import CarefulLocation
@@ -27,6 +28,7 @@ __all__ = [
     "ALONE",
     "MAX_ERROR_BODY",
     "REPLACED",
+    "Bodies",
     "Breaker",
     "Bucket",
     "BucketOrigin",
@@ -56,5 +58,6 @@ __all__ = [
     "compare",
     "error_code",
     "moved",
+    "must_hash",
     "new_breaker",
 ]

@@ -33,7 +33,7 @@ from s3shield.policy import (
 
 from .clock_offset import skewed
 from .moving import region_of
-from .origin_request import ONCE, body_of
+from .origin_request import repeatable, send
 from .patience import is_passing, pause
 from .refusal import in_our_words
 from .s3_errors import MAX_ERROR_BODY, RENEWABLE, error_code, is_unanswered
@@ -143,9 +143,7 @@ class BucketCall:
         self._signer = signer = origin.requests.signer_now()
         self._in_time, self._used = signer.in_time(self._at), signer.credentials
         head = origin.requests.head(signer, self._at, method, request, self._route, self._extra)
-        self._call = origin.pool_for(signer).fetch(
-            method, head + body_of(method, request), self, idempotent=method not in ONCE
-        )
+        self._call = send(origin.pool_for(signer), head, method, request, self)
         if self._paused:
             self._call.pause()
 
@@ -284,7 +282,7 @@ class BucketCall:
 
     @property
     def _repeatable(self) -> bool:
-        return self._method not in ONCE and not body_of(self._method, self._request)
+        return repeatable(self._method, self._request)
 
     def _once(self, remedy: str) -> bool:
         """Send again, unless this remedy was no use before."""
@@ -355,7 +353,8 @@ class BucketCall:
     def _conclude(self, head: ResponseHead, code: str) -> None:
         origin, status, body = self._origin, head.status, self._body
         self._over, self.said = True, status
-        unanswered = is_unanswered(status, code) or (status == 403 and not self._in_time)
+        unanswered = is_unanswered(status, code, self._method)
+        unanswered = unanswered or (status == 403 and not self._in_time)
         if unanswered or status == 403:
             ours = unanswered and not is_passing(status, code)
             origin.bucket.tell(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from s3shield.policy import Request, ResponseHead, invalidation_targets
 from s3shield.routing import BadTargetError
 
+from .bodies import upload_of
 from .relay import Relay
 
 if TYPE_CHECKING:
@@ -54,11 +55,33 @@ class Change(Relay):
     __slots__ = ()
 
     def begin(self) -> None:
-        """Ask the origin what the client asked."""
-        to = self._to
-        to.origin_started = self._location.around.monotonic()
-        self._call = self._location.ask(to.request.method, to.request, to.route, (), self)
+        """Ask the origin what the client asked. A body that is on its way goes along."""
+        to, location = self._to, self._location
+        upload = upload_of(to.request.method, to.request)
+        if upload is not None:
+            upload.refused = self._refused
+            to.watch(self._left)
+            if self._gone:
+                return
+        to.origin_started = location.around.monotonic()
+        self._call = location.ask(to.request.method, to.request, to.route, (), self)
         self._call.interim = to.inform
+
+    def _left(self) -> bool:
+        """The client is gone; but what it has sent whole may change something yet."""
+        upload = upload_of(self._to.request.method, self._to.request)
+        if upload is not None and upload.whole:
+            return False
+        return super()._left()
+
+    def _refused(self, status: int) -> None:
+        """What comes from the client is no body, or too much of it."""
+        if self._gone or self._chunks is None:
+            return
+        self._gone = True
+        if self._call is not None:
+            self._call.cancel()
+        self._to.refuse(status)
 
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Forget what is invalid now, before the client hears of it."""

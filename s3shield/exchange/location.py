@@ -35,6 +35,7 @@ from s3shield.routing import Route
 from s3shield.wire import Downstream, Octets, Receiver
 
 from .answer import SELECTIVE
+from .bodies import NO_BODIES, Bodies
 from .change import Change
 from .flight import Flight
 from .heads import HeadRelay, as_get
@@ -85,7 +86,7 @@ class Location:
         *,
         keep_filling: bool,
         rules: Rules = PLAIN,
-        body_limit: int = 0,
+        bodies: Bodies = NO_BODIES,
     ) -> None:
         self.pattern = pattern
         self.policy = policy
@@ -94,7 +95,7 @@ class Location:
         self._zone = zone
         self.inline_limit = _COLLECTED if zone is None else zone.inline_limit
         self._origin = origin
-        self.body_limit = body_limit
+        self.bodies = bodies
         self.invalidation: Invalidation | None = None
         self.rules = rules
         self._uses = Uses() if policy.min_uses > 1 else None
@@ -207,6 +208,10 @@ class Location:
     def other_method(self, transaction: Transaction) -> None:
         """Pass a method that is neither GET nor HEAD on; or it is a purge, or refused."""
         if self.takes(transaction.request.method):
+            status = self.bodies.objection(transaction.request, transaction.route)
+            if status:
+                transaction.refuse(status)
+                return
             transaction.reason = NoStoreReason.METHOD
             Change(self, transaction).begin()
         elif transaction.request.method == b"PURGE" and self.purge_method is not None:

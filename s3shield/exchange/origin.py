@@ -14,7 +14,7 @@ from s3shield.wire import OriginPool, Receiver
 
 from .asking import BucketCall
 from .bucket import Bucket
-from .origin_request import ONCE, BucketRequests, PlainRequests, body_of
+from .origin_request import BucketRequests, PlainRequests, send
 from .patience import ALONE, Patience
 from .replicas import ReplicatedOrigin
 
@@ -54,8 +54,8 @@ class PlainOrigin:
         _policy: CachePolicy,
     ) -> Call:
         """Send a request. extra: fields of ours for it (validators, Range)."""
-        head = self.requests.head(method, request, route, extra) + body_of(method, request)
-        return self.pool.fetch(method, head, to, idempotent=method not in ONCE)
+        head = self.requests.head(method, request, route, extra)
+        return send(self.pool, head, method, request, to)
 
 
 @attrs.frozen

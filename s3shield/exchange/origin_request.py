@@ -1,7 +1,8 @@
 """What is sent to an origin: the signed request of a bucket, or a plain one.
 
 Nothing of the client's goes to a bucket but the key and the query that the location
-lets through: no header, and never its `Authorization` or `x-amz-*`.
+lets through: no header on GET and HEAD, with other methods what describes the content
+(`policy.forwarded_fields`), and never its `Authorization`.
 """
 
 from __future__ import annotations
@@ -13,22 +14,39 @@ import attrs
 
 from s3shield.policy import CachePolicy, Fields, Request, forwarded_fields
 from s3shield.routing import Route
-from s3shield.signing import Explanation, Signer
+from s3shield.signing import UNSIGNED_PAYLOAD, Explanation, Signer
+
+from .bodies import declared_hash, upload_of
 
 if TYPE_CHECKING:
+    from s3shield.wire import OriginCall, OriginPool, Receiver
+
     from .bucket import Bucket
 
-__all__ = ["ONCE", "BucketRequests", "PlainRequests", "body_of"]
+__all__ = ["BucketRequests", "PlainRequests", "repeatable", "send"]
 
 
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
-ONCE: Final = frozenset({b"POST", b"PATCH"})
+_ONCE: Final = frozenset({b"POST", b"PATCH"})
 """Methods whose requests are never sent twice (RFC 9110 section 9.2.2)."""
 
 
-def body_of(method: bytes, request: Request) -> bytes:
-    """Return the client's body, but for a GET that we send in place of another method."""
-    return request.body if method == request.method else b""
+def repeatable(method: bytes, request: Request) -> bool:
+    """Tell whether `request` may be sent anew, with all that it takes, after an answer."""
+    return method not in _ONCE and (
+        method != request.method or not (request.body or upload_of(method, request))
+    )
+
+
+def send(
+    pool: OriginPool, head: bytes, method: bytes, request: Request, to: Receiver
+) -> OriginCall:
+    """Send `head` and the client's body: none with a GET that we send in place of another."""
+    body = request.body if method == request.method else b""
+    upload = upload_of(method, request)
+    if upload is None:
+        return pool.fetch(method, head + body, to, idempotent=method not in _ONCE)
+    return pool.fetch(method, head, to, upload=upload)
 
 
 def _assemble(method: bytes, target: bytes, fields: Fields, extra: Fields) -> bytes:
@@ -39,6 +57,11 @@ def _assemble(method: bytes, target: bytes, fields: Fields, extra: Fields) -> by
 
 def _length(method: bytes, request: Request) -> Fields:
     """Return the length of a body, or that there is none (RFC 9110 section 8.6)."""
+    upload = upload_of(method, request)
+    if upload is not None:
+        if upload.length is None:
+            return ((b"Transfer-Encoding", b"chunked"),)
+        return ((b"Content-Length", b"%d" % upload.length),)
     if not request.body and method not in (b"POST", b"PUT", b"PATCH"):
         return ()
     return ((b"Content-Length", b"%d" % len(request.body)),)
@@ -94,7 +117,10 @@ class BucketRequests:
         if method in _SAFE:
             return (), None
         sent = (*forwarded_fields(request, self.policy), *_length(method, request))
-        return sent, hashlib.sha256(request.body).hexdigest().encode("ascii")
+        declared = declared_hash(request)  # S3 compares, from one end to the other
+        if declared is None and upload_of(method, request) is not None:
+            declared = UNSIGNED_PAYLOAD
+        return sent, declared or hashlib.sha256(request.body).hexdigest().encode("ascii")
 
 
 _MISLEADING: Final = frozenset(

@@ -28,6 +28,11 @@ _CONFIGURATION: Final = frozenset(
 )
 _CLIENTS: Final = frozenset({"KeyTooLongError", "InvalidURI"})
 """Codes that tell a client's mistake, with the status 400 like many of ours."""
+_UPLOADERS: Final = _CLIENTS | frozenset(
+    {"BadDigest", "EntityTooLarge", "EntityTooSmall", "IncompleteBody", "InvalidDigest"}
+    | {"MetadataTooLarge", "XAmzContentSHA256Mismatch"}
+)
+"""The same of a client that sent a body, and what describes it."""
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 
 _ADVICE: Final[dict[str, str]] = {
@@ -61,7 +66,7 @@ _ADVICE: Final[dict[str, str]] = {
     "AccessKeyDoesNotExist": "the access key does not exist; check aws_access_key",
     "TokenRefreshRequired": "the session token must be renewed; renew the credentials",
     "IncorrectEndpoint": "the bucket is in another region; check aws_region and aws_endpoint",
-    "XAmzContentSHA256Mismatch": "a proxy in between changes the request",
+    "XAmzContentSHA256Mismatch": "the client's own, or a proxy in between changes the body",
     "MissingSecurityHeader": "the endpoint wants a field that was not sent; check aws_sign",
     "InvalidSecurity": "the credentials are not valid; check aws_access_key and its key",
     "UnauthorizedAccess": "the key is for another partition (China, GovCloud) of AWS",
@@ -112,9 +117,10 @@ def advice(status: int, code: str) -> str:
     return "the origin has a fault of its own"
 
 
-def is_unanswered(status: int, code: str) -> bool:
+def is_unanswered(status: int, code: str, method: bytes) -> bool:
     """Tell whether an error says nothing about the object: our mistake, or S3's trouble."""
-    return code not in _CLIENTS and (
+    clients = _CLIENTS if method in (b"GET", b"HEAD") else _UPLOADERS
+    return code not in clients and (
         status >= 500
         or status in (301, 307, 400, 429)
         or code in _CONFIGURATION

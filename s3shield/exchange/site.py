@@ -10,7 +10,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from s3shield.policy import CacheStatus, Request
 from s3shield.routing import BadTargetError, Route, RoutingTable
-from s3shield.wire import Downstream, RequestDownstream, request_from
+from s3shield.wire import BodyPlan, Downstream, RequestDownstream, request_from
 
 from .refusal import refusal_head
 
@@ -35,7 +35,7 @@ class Site:
     dictionary lookup here. When the younger of two dictionaries is full the older is forgotten.
     """
 
-    __slots__ = ("_around", "_before", "_memo", "_serve", "body_limit", "locations", "table")
+    __slots__ = ("_around", "_before", "_memo", "_serve", "body_plan", "locations", "table")
 
     def __init__(
         self, table: RoutingTable, locations: Sequence[Location], around: Surroundings
@@ -44,9 +44,9 @@ class Site:
         self.locations = locations
         self._serve = [location.serve for location in locations]
         self._around = around
-        bodies = any(location.body_limit for location in locations)
-        # For the wire: bodies are only gathered where somebody wants them.
-        self.body_limit = self._body_limit if bodies else None
+        bodies = any(location.bodies.limit for location in locations)
+        # For the wire: bodies are only read where somebody wants them.
+        self.body_plan = self._body_plan if bodies else None
         self._memo: dict[tuple[bytes, bytes], Route] = {}
         self._before: dict[tuple[bytes, bytes], Route] = {}
 
@@ -59,17 +59,17 @@ class Site:
                 return
         self._serve[route.number](request, route, downstream)
 
-    def _body_limit(self, request: Request) -> int:
-        """Return how many bytes of body `request` may have; 0 when none is wanted."""
+    def _body_plan(self, request: Request) -> BodyPlan | None:
+        """Return what is wanted of the body of `request`; None: nothing."""
         if request.method in (b"GET", b"HEAD"):
-            return 0
+            return None
         try:
             route = self.table.route(request)
         except BadTargetError:
-            return 0
+            return None
         if route is None or not self.locations[route.number].takes(request.method):
-            return 0
-        return self.locations[route.number].body_limit
+            return None
+        return self.locations[route.number].bodies.plan(request, route)
 
     def _find(self, request: Request, downstream: Downstream) -> Route | None:
         known = self._before.get((request.host, request.target))

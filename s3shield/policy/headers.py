@@ -80,6 +80,8 @@ _BUCKET_CONTENT: Final = frozenset(
         b"if-none-match",
     }
 )
+_BUCKET_PREFIXES: Final = (b"x-amz-checksum-", b"x-amz-meta-")
+"""And these: what the client says of the content, for S3 to compare or to keep."""
 # nginx `add_header` without `always`.
 _ADDED_TO: Final = frozenset({200, 201, 204, 206, 301, 302, 303, 304, 307, 308})
 _SAFE_METHODS: Final = frozenset({b"GET", b"HEAD"})
@@ -249,7 +251,11 @@ def forwarded_fields(request: Request, policy: CachePolicy, *, cacheable: bool =
     if policy.is_bucket:
         if request.method in _SAFE_METHODS:
             return ()
-        return tuple(field for field in headers.items() if field[0] in _BUCKET_CONTENT)
+        return tuple(
+            field
+            for field in headers.items()
+            if field[0] in _BUCKET_CONTENT or field[0].startswith(_BUCKET_PREFIXES)
+        )
     dropped = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-forwarded-for", b"via"}
     dropped |= connection_names(headers.items())
     if cacheable:

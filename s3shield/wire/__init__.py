@@ -8,9 +8,11 @@ from .downstream import Downstream, Octets, Site
 from .listen import BindError, ServerTls, bind, listen_socket
 from .origin_call import OriginCall, Receiver
 from .origin_pool import OriginAddress, OriginOptions, OriginPool, OriginStats
+from .upload import BodyPlan, StreamedRequest, Upload, UploadSink
 
 __all__ = [
     "BindError",
+    "BodyPlan",
     "ChannelFactory",
     "Downstream",
     "Octets",
@@ -23,6 +25,9 @@ __all__ = [
     "RequestDownstream",
     "ServerTls",
     "Site",
+    "StreamedRequest",
+    "Upload",
+    "UploadSink",
     "bind",
     "listen_socket",
     "request_from",

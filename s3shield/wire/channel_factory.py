@@ -14,6 +14,7 @@ from s3shield.wire.body_channel import BodyChannel
 from s3shield.wire.deadlines import Deadlines
 from s3shield.wire.downstream import Site
 from s3shield.wire.server import ServerChannel
+from s3shield.wire.upload import BodyPlan
 
 __all__ = ["ChannelFactory"]
 
@@ -42,8 +43,10 @@ class ChannelFactory(ServerFactory):
         rejected: Callable[[bytes, int, bytes], None] | None = None,
     ) -> None:
         self.site = site
-        # Bytes of body that the site wants with a request: of sites that want any.
-        self.body_limit: Callable[[Request], int] | None = getattr(site, "body_limit", None)
+        # What the site wants of a request's body, if anything: of sites that want any.
+        self.body_plan: Callable[[Request], BodyPlan | None] | None = getattr(
+            site, "body_plan", None
+        )
         self.monotonic = monotonic
         self.keepalive_timeout = keepalive_timeout
         self.client_header_timeout = client_header_timeout
@@ -65,7 +68,7 @@ class ChannelFactory(ServerFactory):
         addr: IAddress | None,
     ) -> ServerChannel:
         """See `IProtocolFactory`."""
-        return ServerChannel(self) if self.body_limit is None else BodyChannel(self)
+        return ServerChannel(self) if self.body_plan is None else BodyChannel(self)
 
     def drain(self) -> Deferred[None]:
         """Close idle connections now and the others after their response.

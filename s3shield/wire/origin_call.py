@@ -13,6 +13,7 @@ from s3shield.policy import OriginFailure, ResponseHead
 if TYPE_CHECKING:
     from .origin_connection import OriginConnection
     from .origin_pool import OriginPool
+    from .origin_upload import OriginUpload
 
 __all__ = ["DRAIN_LIMIT", "ConnectionOwner", "OriginCall", "Receiver"]
 
@@ -100,7 +101,8 @@ class OriginCall:
     first byte of the answer and to its whole head; None until then. reused: whether it
     went over a connection that had answered before. address: str, the origin's
     `host:port` as connected to; empty until then. done: whether the call is over.
-    interim: takes the head of each interim response but 100; may be set.
+    interim: takes the head of each interim response but 100; may be set. upload: the body
+    that follows the head while it comes, or None.
     """
 
     __slots__ = (
@@ -120,6 +122,7 @@ class OriginCall:
         "retried",
         "reused",
         "started",
+        "upload",
         "without_body",
     )
 
@@ -132,6 +135,7 @@ class OriginCall:
         *,
         without_body: bool,
         idempotent: bool,
+        upload: OriginUpload | None = None,
     ) -> None:
         self._pool = pool
         self.head = head
@@ -139,6 +143,7 @@ class OriginCall:
         self.started = started
         self.without_body = without_body
         self.idempotent = idempotent
+        self.upload = upload
         self.connection: OriginConnection | None = None
         self.connect_time: float | None = None
         self.first_byte_time: float | None = None
@@ -184,6 +189,10 @@ class OriginCall:
         """Hand on an interim response; for its connection. A 100 is the asker's own affair."""
         if self.interim is not None and head.status != 100:
             self.interim(head)
+
+    def sent(self) -> bool:
+        """The final answer has begun: send no more; tell whether all had been sent."""
+        return self.upload is None or self.upload.stop()
 
     def hold(self) -> None:
         """Pause the connection if the call is paused; for the pool."""

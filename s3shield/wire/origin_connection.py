@@ -100,6 +100,8 @@ class OriginConnection(TwistedProtocol):
         cast("ITCPTransport", self.transport).write(call.head)
         if call.paused:
             self.pause()
+        if call.upload is not None:
+            call.upload.begin(self)
 
     def pause(self) -> None:
         """Stop reading."""
@@ -153,7 +155,9 @@ class OriginConnection(TwistedProtocol):
     def silent_too_long(self, now: float, read_timeout: float) -> bool:
         """Whether the origin owes us a byte for longer than `read_timeout` seconds."""
         call = self._call
-        return call is not None and not call.paused and now - self.heard >= read_timeout
+        if call is None or call.paused or (call.upload is not None and call.upload.awaits_client):
+            return False
+        return now - self.heard >= read_timeout
 
     def tls_handle(self) -> object:
         """Return the OpenSSL connection under a secure connection."""
@@ -301,7 +305,7 @@ class OriginConnection(TwistedProtocol):
             length = 0
         elif length is None and not chunked:
             self._until_close = True
-        self._keep = keep
+        self._keep = call.sent() and keep
         self._length = length
         call.header_time = self.heard - call.started
         call.receiver.origin_head(ResponseHead(status, reason, fields), length)

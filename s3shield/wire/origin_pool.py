@@ -17,6 +17,8 @@ from .origin_connection import OriginConnection
 from .origin_dial import Dialing, dial, failure_text
 from .origin_options import OriginAddress, OriginOptions, OriginStats
 from .origin_tls import OriginTLS, tls_failure_text
+from .origin_upload import OriginUpload
+from .upload import Upload
 
 __all__ = ["OriginAddress", "OriginOptions", "OriginPool", "OriginStats"]
 
@@ -104,7 +106,13 @@ class OriginPool:
         )
 
     def fetch(
-        self, method: bytes, head: bytes, receiver: Receiver, *, idempotent: bool = True
+        self,
+        method: bytes,
+        head: bytes,
+        receiver: Receiver,
+        *,
+        idempotent: bool = True,
+        upload: Upload | None = None,
     ) -> OriginCall:
         """Send `head` and hand the response to `receiver`.
 
@@ -112,14 +120,23 @@ class OriginPool:
         request head as it goes on the wire, blank line included. idempotent: whether it
         may be sent a second time when a kept connection turns out dead (RFC 9110 section
         9.2.2). With all connections busy the call waits its turn, no longer than
-        `connect_timeout`.
+        `connect_timeout`. upload: the body that follows; it goes over a new connection, for
+        it cannot be sent a second time, and begins when that is there.
         """
         now = self.seconds()
         call = OriginCall(
-            self, head, receiver, now, without_body=method == b"HEAD", idempotent=idempotent
+            self,
+            head,
+            receiver,
+            now,
+            without_body=method == b"HEAD",
+            idempotent=idempotent and upload is None,
+            upload=None if upload is None else OriginUpload(upload, self.seconds),
         )
         idle = self._idle
-        while idle:
+        if upload is not None and idle and not self._has_room():
+            next(iter(idle)).close()
+        while idle and upload is None:
             connection = idle.popitem()[0]
             if connection.expires > now:
                 connection.send(call, now)

@@ -1,4 +1,4 @@
-"""The body of a request that somebody wants: gathered whole, up to a limit (RFC 9112 7.1)."""
+"""The body of a request that somebody wants, taken out of the bytes that come (RFC 9112 7.1)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LINE: Final = 4096
 
 
 class BodyReader:
-    """Gathers one body.
+    """Reads one body.
 
     length: bytes, or UNKNOWN_LENGTH for chunks. limit: most bytes. Raises Refused (413).
     """
 
-    __slots__ = ("_chunked", "_ended", "_left", "_limit", "_overhead", "_pieces", "_size")
+    __slots__ = ("_bytes", "_chunked", "_ended", "_left", "_limit", "_overhead", "_size")
 
     def __init__(self, length: int, limit: int) -> None:
         self._chunked = length == UNKNOWN_LENGTH
         self._limit = limit
-        self._pieces: list[bytes] = []
+        self._bytes = bytearray()
         self._left = 0 if self._chunked else length  # of the body, or of a chunk and its CRLF
         self._size = self._left
         self._ended = False  # the last chunk was there: trailers follow
@@ -35,9 +35,22 @@ class BodyReader:
         self._check()
 
     @property
-    def body(self) -> bytes:
-        """What was gathered."""
-        return b"".join(self._pieces)
+    def held(self) -> int:
+        """Bytes that were read and not taken."""
+        return len(self._bytes)
+
+    def take(self) -> bytes:
+        """Return what was read since the last time."""
+        taken = bytes(self._bytes)
+        self._bytes.clear()
+        return taken
+
+    def passes(self, data: bytes) -> bool:
+        """Tell whether all of `data` is body and not its end; then it counts as read."""
+        if self._chunked or len(data) >= self._left:
+            return False
+        self._left -= len(data)
+        return True
 
     def feed(self, pending: bytearray) -> bool:
         """Take the body's bytes out of `pending`; True when all are there.
@@ -72,7 +85,7 @@ class BodyReader:
     def _take(self, pending: bytearray) -> None:
         take = min(self._left, len(pending))
         if take:
-            self._pieces.append(bytes(pending[:take]))
+            self._bytes += pending[:take]
             del pending[:take]
             self._left -= take
 

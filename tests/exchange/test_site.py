@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from s3shield.exchange import Bodies
 from s3shield.exchange import site as site_module
 from s3shield.exchange.site import Site
 from s3shield.policy import Request
@@ -15,7 +16,7 @@ from s3shield.routing import Pattern, Place, Route, RoutingTable
 class Counting:
     """A location that notes what it is asked for."""
 
-    body_limit = 0
+    bodies = Bodies()
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
