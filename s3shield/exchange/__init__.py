@@ -10,13 +10,14 @@ from .change import Invalidation
 from .claiming import Claiming
 from .health import Health
 from .location import Location
+from .members import Member, new_breaker
 from .mismatch import Mismatch, compare
 from .moving import Move, moved
 from .origin import BucketOrigin, Origin, PlainOrigin
 from .origin_request import BucketRequests, PlainRequests
 from .patience import ALONE, REPLACED
 from .purging import PurgeMethod, Purger
-from .replicas import Member, ReplicatedOrigin, new_breaker
+from .replicas import ReplicatedOrigin
 from .rules import Rules
 from .s3_errors import MAX_ERROR_BODY, advice, error_code
 from .site import Site, Tree

@@ -15,8 +15,8 @@ from s3shield.policy import CachePolicy, FailureKind, OriginFailure, Request, Re
 from s3shield.routing import Route
 
 if TYPE_CHECKING:
+    from .members import Member
     from .origin import Call
-    from .replicas import Member
     from .transaction import Timer
 
 __all__ = ["Health"]

@@ -3,7 +3,8 @@
 Theory of operation. A request goes to the first bucket whose breaker (`breaker`) lets it.
 A failure before any byte of the answer went on sends it to the next one, signed with that
 one's keys; so does a 403 or 404 where `replica_on` names it. A short answer is held back
-until it is whole, so that it may break off in the middle too. When all that may be asked
+until it is whole, so that it may break off in the middle too; the rest of a long one is
+asked of the next bucket (`rest`). When all that may be asked
 have failed, those are asked whose breakers are open: a slow answer is better than none.
 
 Only GET and HEAD are asked of replicas: what changes an object goes to the first bucket
@@ -28,93 +29,26 @@ from s3shield.policy import (
     OriginStatus,
     Request,
     ResponseHead,
-    credential_failure,
 )
 
 from .asking import BucketCall
-from .breaker import Breaker, Leave
+from .breaker import Leave
+from .members import Member, counts
+from .rest import Rest
 from .versions import bound, strongly
 
 if TYPE_CHECKING:
     from s3shield.routing import Route
     from s3shield.wire import Receiver
 
-    from .origin import BucketOrigin, Call
+    from .origin import Call
     from .transaction import Timer
 
-__all__ = ["Member", "ReplicatedOrigin", "counts", "new_breaker"]
+__all__ = ["ReplicatedOrigin"]
 
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
 _HELD: Final = 32 * 1024
 """Bytes of an answer that is held back until it is whole."""
-
-
-_FAILURES: Final = 3
-"""In a row, and a bucket is asked last, ..."""
-_OPEN_FOR: Final = 10.0
-"""... for so many seconds, ..."""
-_JITTER: Final = 0.5
-"""... or up to half as long again."""
-
-
-def new_breaker(*, random: Callable[[], float], probing: bool) -> Breaker:
-    """Return a breaker for a bucket. random, probing: see `Breaker`."""
-    return Breaker(
-        failures=_FAILURES, open_for=_OPEN_FOR, jitter=_JITTER, random=random, probing=probing
-    )
-
-
-def counts(failure: OriginFailure) -> bool:
-    """Tell whether a failure is the bucket's, not of what was asked: another one may do."""
-    return (
-        failure.kind is not FailureKind.STATUS
-        or failure.status != 400
-        or credential_failure(failure.status, failure.code)
-    )
-
-
-@attrs.frozen
-class Member:
-    """One of the buckets, as a location asks it.
-
-    breaker: shared by all that ask this bucket in this process. on: statuses of answers
-    for which the next one is asked. timeout: seconds until the head of an answer.
-    """
-
-    origin: BucketOrigin
-    breaker: Breaker
-    on: frozenset[int]
-    timeout: float
-
-    @property
-    def name(self) -> str:
-        """As configured."""
-        return self.origin.name
-
-    def now(self) -> float:
-        """Return monotonic seconds."""
-        return self.origin.bucket.monotonic()
-
-    def answered(self, leave: Leave) -> None:
-        """Note that it answers."""
-        if self.breaker.answered(leave):
-            self.origin.bucket.say(LogLevel.warn, "back", "it answers again: it is asked again")
-
-    def failed(self, leave: Leave, why: str) -> None:
-        """Note that it does not. why: for the log."""
-        now = self.now()
-        if not self.breaker.failed(leave, now):
-            return
-        # Told again while it lasts: lines of a kind are a minute apart.
-        until = self.breaker.until
-        when = (
-            f"it is tried again in {until - now:.0f} s"
-            if self.breaker.probing and until is not None
-            else "its health object tells when it is back"
-        )
-        self.origin.bucket.say(
-            LogLevel.error, "away", f"{why}: it is asked last from now on; {when}"
-        )
 
 
 @attrs.frozen
@@ -169,6 +103,7 @@ class ReplicaCall:
         "_chunks",
         "_extra",
         "_first",
+        "_got",
         "_head",
         "_leave",
         "_left",
@@ -180,6 +115,7 @@ class ReplicaCall:
         "_paused",
         "_policy",
         "_request",
+        "_rest",
         "_route",
         "_timer",
         "_to",
@@ -212,6 +148,8 @@ class ReplicaCall:
         self._length: int | None = None
         self._chunks: list[bytes] = []
         self._first: _Refusal | None = None
+        self._got = 0  # bytes that have been passed on
+        self._rest: Rest | None = None  # what is asked for now, of an answer that broke off
         self._paused = self._over = self._passed = False
         self.interim: Callable[[ResponseHead], None] | None = None
 
@@ -250,19 +188,27 @@ class ReplicaCall:
     def origin_head(self, head: ResponseHead, length: int | None) -> None:
         """Hold a short answer back, pass on a long one."""
         self._wait_no_longer()
+        if self._rest is not None:
+            self._judge(self._rest, head, length)
+            return
         self._head, self._length = head, length
         if head.status < 400 and (length is None or length > _HELD):
             self._pass_on()
 
     def origin_data(self, data: bytes) -> None:
-        """Take body bytes."""
+        """Take body bytes; none of an answer that was refused at its head (`_judge`)."""
+        if self._over:
+            return
         if self._passed:
+            self._got += len(data)
             self._to.origin_data(data)
         else:
             self._chunks.append(data)
 
     def origin_end(self) -> None:
         """The answer is whole: pass it on, or ask for a better one."""
+        if self._over:
+            return
         member, leave, head = self._member, self._leave, self._head
         assert head is not None
         if self._passed:
@@ -293,10 +239,11 @@ class ReplicaCall:
             member.answered(leave)
         else:
             member.failed(leave, why)
-            if not self._passed and self._next():
+            if self._go_on() if self._passed else self._next():
                 key = self._route.key_text.decode("utf-8", "backslashreplace")
-                text = f"{why} (for {key}): {self._member.name} is asked"
-                kind = f"instead {failure.kind.name} {failure.status}"
+                what = " for the rest" if self._passed else ""
+                text = f"{why} (for {key}): {self._member.name} is asked{what}"
+                kind = f"instead {failure.kind.name} {failure.status}{what}"
                 member.origin.bucket.say(LogLevel.warn, kind, text)
                 return
         if self._first is not None and not self._passed:
@@ -329,19 +276,46 @@ class ReplicaCall:
         found = None if self._member.origin.bucket.closed else self._choose()
         if found is None:
             return False
-        member, self._leave = found
-        self._member = member
-        self._left.remove(member)
         self._head, self._length, self._chunks = None, None, []
+        self._ask(*found, self._extra)
+        return True
+
+    def _go_on(self) -> bool:
+        """Ask another one for the rest of what broke off; False when that cannot be had."""
+        head = self._head
+        if head is None or self._method != b"GET" or self._member.origin.bucket.closed:
+            return False
+        rest = Rest.of(head, self._length, self._got)
+        found = None if rest is None else self._choose()
+        if rest is None or found is None:
+            return False
+        self._rest = rest
+        self._ask(*found, rest.fields(self._extra))
+        return True
+
+    def _judge(self, rest: Rest, head: ResponseHead, length: int | None) -> None:
+        """Let the rest follow, if that is what it is."""
+        self._member.answered(self._leave)
+        self._leave = Leave.YES
+        if rest.fits(head, length):
+            return
+        assert self._call is not None
+        self._call.cancel()
+        self._over = True
+        text = f"{self._member.name} has no rest of the same version: status {head.status}"
+        self._to.origin_failed(OriginFailure(FailureKind.CUT, text, before_head=False))
+
+    def _ask(self, member: Member, leave: Leave, extra: Fields) -> None:
+        self._member, self._leave = member, leave
+        self._left.remove(member)
         request, route, policy = self._request, self._route, self._policy
-        call = member.origin.ask(self._method, request, route, self._extra, self, policy)
+        call = member.origin.ask(self._method, request, route, extra, self, policy)
         self._call = call
         if self._paused:
             call.pause()
         if any(not other.breaker.is_open for other in self._left):
             bucket = member.origin.bucket
             self._timer = bucket.call_later(member.timeout, self._timed_out)
-        return True
 
     def _timed_out(self) -> None:
         self._timer = None
@@ -391,4 +365,5 @@ class ReplicaCall:
         for chunk in chunks:
             if self._over:
                 return
+            self._got += len(chunk)
             self._to.origin_data(chunk)

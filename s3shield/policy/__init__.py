@@ -53,6 +53,7 @@ from .entry import (
 )
 from .etags import (
     listed_tags,
+    received_etag,
     strong_match,
     weak_match,
 )
@@ -215,6 +216,7 @@ __all__ = [
     "parse_range",
     "parse_stored_head",
     "partial_head",
+    "received_etag",
     "reduced_accept_encoding",
     "request_directives",
     "revalidation_fields",

@@ -320,6 +320,49 @@ class VersionTests(ReplicaScenario):
         self.assertEqual((200, True, True), (got.status, got.whole, got.body == BODY))
         self.assertEqual('"one"', self.replica.asked[0].headers["if-match"])
 
+    async def test_a_middling_one_is_cut(self) -> None:
+        """One that is not stored by blocks goes on as well, from the very byte; and is kept."""
+        for body in (BODY, BODY[:100_100]):
+            self.replica.asked.clear()
+            self.origin.answers["/private/a"] = ranged(body, '"one"', most=100_000)
+            self.replica.answers["/copies/a"] = ranged(body, '"one"')
+            await self.shield()
+            got = await self.get("/a")
+            self.assertEqual((200, True, True), (got.status, got.whole, got.body == body))
+            (asked,) = self.replica.asked
+            self.assertEqual(f"bytes=100000-{len(body) - 1}", asked.headers["range"])
+            self.assertEqual('"one"', asked.headers["if-match"])
+            again = await self.get("/a")
+            self.assertEqual(("HIT", True), (again.cache, again.body == body))
+            await self.stop()
+            self.cache_path = self.mktemp()
+
+    async def test_a_part_is_cut(self) -> None:
+        """A range that is passed through goes on too."""
+        self.origin.answers["/private/a"] = ranged(BODY, '"one"', most=50_000)
+        self.replica.answers["/copies/a"] = ranged(BODY, '"one"')
+        await self.shield("proxy_cache = off")
+        got = await self.get("/a", range="bytes=1000-200999")
+        self.assertEqual((206, True), (got.status, got.body == BODY[1000:201_000]))
+        self.assertEqual("bytes=51000-200999", self.replica.asked[0].headers["range"])
+
+    async def test_cut_without_another(self) -> None:
+        """No strong ETag, another version, or no ranges: cut, never mixed."""
+        for first, other in (
+            (ranged(BODY, 'W/"one"', most=100_000), ranged(BODY, 'W/"one"')),
+            (ranged(BODY, '"one"', most=100_000), ranged(BODY, '"two"')),
+            (ranged(BODY, '"one"', most=100_000), answer(200, BODY, TAG)),
+            (ranged(BODY, '"one"', most=100_000), s3(404, "NoSuchKey")),
+            (ranged(BODY, '"one"', most=100_000), raw(b"", close=True)),
+        ):
+            self.origin.answers["/private/a"] = first
+            self.replica.answers["/copies/a"] = other
+            await self.shield("proxy_cache = off")
+            got = await self.get("/a")
+            self.assertEqual((200, False), (got.status, got.whole))
+            self.assertEqual(BODY[:100_000], got.body)
+            await self.stop()
+
     async def test_cut_and_another_version(self) -> None:
         """And where that one has another version the client's answer ends short."""
         self.origin.answers["/private/a"] = [
