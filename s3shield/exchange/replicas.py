@@ -34,6 +34,7 @@ from s3shield.policy import (
 from .asking import BucketCall
 from .breaker import Leave
 from .members import Member, counts
+from .origin_request import repeatable
 from .rest import Rest
 from .versions import bound, strongly
 
@@ -72,7 +73,7 @@ class ReplicatedOrigin:
         policy: CachePolicy,
     ) -> Call:
         """Send a request, to as many of them as it takes. extra: as for `BucketOrigin`."""
-        if method not in _SAFE or bound(extra):
+        if method not in _SAFE or not repeatable(method, request) or bound(extra):
             return self.members[0].origin.ask(method, request, route, extra, to, policy)
         call = ReplicaCall(self.members, method, request, route, strongly(extra), to, policy)
         call.send()
