@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["Company"]
 
 
+def _nobody() -> None:
+    """The flight is over."""
+
+
 class Company:
     """See the module's text.
 
@@ -58,6 +62,10 @@ class Company:
             return False
         self._waiting.remove(transaction)
         return True
+
+    def settled(self) -> None:
+        """Nobody need be told any more that all have left."""
+        self._deserted = _nobody
 
     def part(self, stays: Callable[[Transaction], bool]) -> list[Transaction]:
         """Keep those who stay; return the others."""

@@ -209,10 +209,12 @@ class Fill:
                 self.release()
 
     def release(self) -> None:
-        """Nobody reads any more: let go of memory and file."""
+        """Nobody reads any more: let go of memory and file, and of the writer's calls."""
         if self.writer is None:
             self._window.clear()
             self._kept = 0
+        else:
+            self.writer.on_drain = self.writer.on_error = None
         if self._file is not None:
             self._file.close()
             self._file = None

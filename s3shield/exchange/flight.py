@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from s3shield.policy import (
-    VARY_STAR,
     CacheStatus,
     EntryMeta,
     FailureKind,
@@ -32,9 +31,9 @@ from s3shield.policy import (
     RunningDigest,
     body_digest,
     parse_stored_head,
+    same_variant,
     selecting_names,
     stored_head,
-    variant_key,
 )
 from s3shield.store import BodyWriter, Outcome
 
@@ -66,7 +65,8 @@ class Flight:
     location: where it belongs. request, route: whose fetch it is. entry: the stale entry
     that is asked about, or None. waiting: the transactions to answer, the leader first;
     empty for a background refresh. joinable: whether others may join. again: a 304 was of no
-    use before. outcome: what to tell of it to other workers whose clients wait.
+    use before. outcome: what to tell of it to other workers whose clients wait. part_with: see
+    `Company.part_with`.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Flight:
         self._entry = entry
         self._question = NOTHING_ASKED
         self._company = Company(waiting, self._abandoned)
+        self.part_with = self._company.part_with
         self.digest = route.digest
         self.joinable = joinable
         self._attempt = attempt
@@ -154,10 +155,6 @@ class Flight:
             return True
         self._company.add(transaction)
         return True
-
-    def part_with(self, transaction: Transaction) -> bool:
-        """Let a waiter go its own way; False when it is answered, or waits elsewhere."""
-        return self._company.part_with(transaction)
 
     # What the origin call calls
 
@@ -230,12 +227,12 @@ class Flight:
         location = self.location
         if self._over:
             return
-        self._close()
-        if self._fill is not None:
+        fill = self._close()
+        if fill is not None:
             location.trouble(self.route, failure)
             self._company.note(failure.reason(begun=True))
-            self._fill.keep_no_longer()
-            self._fill.fail()
+            fill.keep_no_longer()
+            fill.fail()
             return
         self.outcome = Outcome.FAILED, packed(failure, self._attempt)
         if not failure.status:
@@ -356,18 +353,15 @@ class Flight:
 
     def _part_with_other_variants(self) -> None:
         """Waiters that selected another variant than the leader fetch their own."""
-        for transaction in self._company.part(lambda each: self._same_variant(each.request)):
-            self.location.fetch_alone(transaction)
+        for each in self._company.part(lambda each: self._same_variant(each.request)):
+            self.location.fetch_alone(each)
 
     def _same_variant(self, request: Request) -> bool:
-        names, policy = self._vary or (), self.location.policy
-        if request is self._request or names == VARY_STAR:
-            return request is self._request
-        return variant_key(request, names, policy) == variant_key(self._request, names, policy)
+        return same_variant(request, self._request, self._vary or (), self.location.policy)
 
     def _selects_the_same(self, request: Request) -> bool:
         """Whether `request` may have what comes, or what a 304 or a failure leaves."""
-        entry = self._entry
+        entry = self.entry
         if entry is not None and entry.digest != self.digest:  # one variant of several
             found = self._zone.lookup(self.route, request, self.location.policy)
             if found is None or found.digest != entry.digest:
@@ -380,16 +374,21 @@ class Flight:
         kept = self.location.keep_filling or self._company.leader is None
         if self._over or (storable and kept):
             return
-        self._close()
-        if self._fill is not None:
-            self._fill.keep_no_longer()
-            self._fill.fail()
+        fill = self._close()
+        if fill is not None:
+            fill.keep_no_longer()
+            fill.fail()
 
-    def _close(self) -> None:
+    def _close(self) -> Fill | None:
+        """It is over. Let go of all that knows it, so that no cycle is left; return the fill."""
         self._over = True
-        if self._call is not None:
-            self._call.cancel()  # which does nothing when it has ended
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()  # which does nothing when it has ended
+        self._company.settled()
         self._part()
+        fill, self._fill = self._fill, None
+        return fill
 
     def _part(self) -> None:
         """Nobody can join any more."""

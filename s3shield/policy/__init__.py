@@ -131,6 +131,7 @@ from .status import (
 )
 from .vary import (
     VARY_STAR,
+    same_variant,
     selecting_names,
     variant_key,
 )
@@ -220,6 +221,7 @@ __all__ = [
     "reduced_accept_encoding",
     "request_directives",
     "revalidation_fields",
+    "same_variant",
     "select_ranges",
     "selecting_names",
     "selection_fields",

@@ -16,7 +16,7 @@ from .headers import reduced_accept_encoding
 from .message import Request, ResponseHead
 from .options import CachePolicy
 
-__all__ = ["VARY_STAR", "normalised", "selecting_names", "variant_key"]
+__all__ = ["VARY_STAR", "normalised", "same_variant", "selecting_names", "variant_key"]
 
 VARY_STAR: Final = (b"*",)
 """`selecting_names` of a response that no later request can select."""
@@ -111,3 +111,15 @@ def variant_key(request: Request, names: tuple[bytes, ...], policy: CachePolicy)
             value = normalised(name, value)
             parts.append(b"%b=%d:%b" % (name, len(value), value))
     return b"\n".join(parts)
+
+
+def same_variant(
+    one: Request, other: Request, names: tuple[bytes, ...], policy: CachePolicy
+) -> bool:
+    """Tell whether what is stored for one of two requests may answer the other.
+
+    names: as `selecting_names` returned them; with `*` only the very same request may.
+    """
+    if one is other or names == VARY_STAR:
+        return one is other
+    return variant_key(one, names, policy) == variant_key(other, names, policy)

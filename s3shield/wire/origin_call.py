@@ -182,8 +182,13 @@ class OriginCall:
         """
         if not self.done:
             self.done = True
-            self.receiver = _NOBODY
+            self.part()
             self._pool.forget(self)
+
+    def part(self) -> Receiver:
+        """Return the receiver, for its last word: it hears no more, and no cycle is left."""
+        receiver, self.receiver, self.interim = self.receiver, _NOBODY, None
+        return receiver
 
     def hear(self, head: ResponseHead) -> None:
         """Hand on an interim response; for its connection. A 100 is the asker's own affair."""
@@ -205,6 +210,6 @@ class OriginCall:
             self.done = True
             self.connection = None
             try:
-                self.receiver.origin_failed(failure)
+                self.part().origin_failed(failure)
             except Exception:
                 _log.failure("A receiver of an origin response failed at its failure")

@@ -375,7 +375,7 @@ class OriginConnection(TwistedProtocol):
         call.done = True
         call.connection = None
         try:
-            call.receiver.origin_end()
+            call.part().origin_end()
         except Exception:
             _log.failure("A receiver of an origin response failed at its end")
 

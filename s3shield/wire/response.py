@@ -30,6 +30,8 @@ class Response:
     meets an object that does nothing, never the connection's next response.
     """
 
+    _producer: IPushProducer | None
+
     __slots__ = ("_channel", "_chunked", "_gone", "_late", "_left", "_producer", "state")
 
     def __init__(self, channel: ServerChannel) -> None:
@@ -49,6 +51,7 @@ class Response:
         else:
             channel.transport.writeSequence((head + channel.tail, body))
         if self._late:
+            self._gone = None  # what it knows knows this object
             channel.response_ended()
 
     def inform(self, head: bytes) -> None:
@@ -96,6 +99,7 @@ class Response:
         self.state = DONE
         if self._chunked:
             self._channel.send(b"0\r\n\r\n")
+        self._producer = self._gone = None
         if self._late:
             self._channel.response_ended()
 
@@ -106,6 +110,7 @@ class Response:
         # Without length and chunks only a reset tells the cut from the end.
         by_closing = self.state == STARTED and self._left is None and not self._chunked
         self.state = DONE
+        self._producer = self._gone = None
         self._channel.cut(reset=by_closing)
 
     def on_gone(self, gone: Callable[[], None]) -> None:
@@ -131,20 +136,22 @@ class Response:
 
     def pause(self) -> None:
         """The client reads more slowly than the source writes."""
-        if self.state == STARTED:
+        if self.state == STARTED and self._producer is not None:
             self._producer.pauseProducing()
 
     def resume(self) -> None:
         """The client has caught up."""
-        if self.state == STARTED:
+        if self.state == STARTED and self._producer is not None:
             self._producer.resumeProducing()
 
     def client_gone(self) -> None:
         """The connection is no more."""
         state = self.state
         self.state = DONE
-        if state == STARTED:
-            self._producer.stopProducing()
+        producer = self._producer if state == STARTED else None
         gone, self._gone = self._gone, None
+        self._producer = None
+        if producer is not None:
+            producer.stopProducing()
         if gone is not None and state != DONE:
             gone()
