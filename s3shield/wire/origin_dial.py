@@ -245,7 +245,9 @@ class _UvConnector:
                 sock.close()
             else:
                 try:
-                    await loop.create_connection(lambda: UvTransport(protocol), sock=sock)
+                    await loop.create_connection(
+                        lambda: UvTransport(protocol, reads_out=True), sock=sock
+                    )
                 finally:
                     # The descriptor is libuv's from the moment it was handed over, and
                     # may be closed already: a second close would hit whoever has its number.

@@ -9,6 +9,7 @@ a Twisted protocol sit on one. Nothing stands between the two while data flows:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterable
@@ -33,6 +34,10 @@ __all__ = ["UvTransport", "peer_text", "reset_on_close", "unsent_bytes"]
 
 _log = Logger()
 
+_LAST_WORDS: Final = 16
+_LAST_PIECE: Final = 16 * 1024
+"""Bytes and pieces that are read from a connection that is broken already."""
+
 WRITE_BUFFER: Final = 256 * 1024
 """Bytes unsent above which the producer is paused; it resumes below a quarter."""
 
@@ -44,6 +49,10 @@ class UvTransport(asyncio.Protocol):
     Made by the protocol factory of `loop.create_server` or `loop.create_connection`
     (and their unix forms): `create_connection(lambda: UvTransport(protocol), ...)`.
     secure: whether there is TLS on it. Callers may bind `write` once and keep it.
+
+    reads_out: give `protocol` what had come when the connection broke. libuv closes on a
+    failed write, though the peer's last words may wait in the kernel: a server that
+    answers before the end of a body and closes (RFC 9112 section 9.6).
     """
 
     __slots__ = (
@@ -51,6 +60,7 @@ class UvTransport(asyncio.Protocol):
         "_paused",
         "_producer",
         "_protocol",
+        "_reads_out",
         "_transport",
         "connected",
         "data_received",
@@ -63,8 +73,9 @@ class UvTransport(asyncio.Protocol):
     write: Callable[[bytes], None]
     writeSequence: Callable[[Iterable[bytes]], None]
 
-    def __init__(self, protocol: IProtocol) -> None:
+    def __init__(self, protocol: IProtocol, *, reads_out: bool = False) -> None:
         self._protocol = protocol
+        self._reads_out = reads_out
         # uvloop looks this up once, before `connection_made`.
         self.data_received = protocol.dataReceived  # type: ignore[method-assign]
         self._producer: IPushProducer | None = None
@@ -95,6 +106,10 @@ class UvTransport(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self.connected = False
         self.write = self.writeSequence = _discard
+        if exc is not None and self._reads_out and not self._aborted:
+            last = _last_words(self._transport)
+            if last:
+                self._protocol.dataReceived(last)
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.stopProducing()
@@ -226,6 +241,19 @@ class UvTransport(asyncio.Protocol):
         """Let the close that comes be a reset, which no reader takes for an end."""
         if self.connected:
             _reset_on_close(self._socket())
+
+
+def _last_words(transport: asyncio.Transport) -> bytes:
+    """Return what can be read from a broken connection: libuv has not closed it yet."""
+    pieces: list[bytes] = []
+    inner = transport.get_extra_info("socket")
+    if inner is None:
+        return b""
+    with contextlib.suppress(OSError), inner.dup() as sock:
+        sock.setblocking(False)
+        while len(pieces) < _LAST_WORDS and (piece := sock.recv(_LAST_PIECE)):
+            pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _discard(_data: object) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.task import Clock
+from twisted.trial.unittest import SkipTest
 
 from s3shield.policy import FailureKind
+from s3shield.wire.listen import uv_loop
 from s3shield.wire.origin_pool import OriginPool
 from tests.wire.origin_fixture import PoolCase, Recorder, turns
 from tests.wire.scripted_origin import ABORT, CLOSE, HANG, READ, response
@@ -132,6 +135,21 @@ class UploadTests(PoolCase):
         await origin.gone()
         self.assertNotIn(b"b", origin.connections[0].buffer)
         self.assertEqual(0, pool.stats().idle)
+
+    async def test_answer_and_reset(self) -> None:
+        """An origin that answers and closes with bytes unread resets: the answer is read yet."""
+        if uv_loop(reactor) is None:
+            raise SkipTest("it is libuv that closes at a failed write")
+        for _ in range(5):
+            early = response(b"no", b"Connection: close", status=b"413 No")
+            body = Body(1 << 30)
+            receiver = put(self.pool(self.origin([READ, early, CLOSE])), body)
+            await body.begun()
+            while not body.paused:
+                body.sink.upload_data(b"a" * 200_000)
+                await turns(1)
+            answer = await receiver.over
+            self.assertEqual((413, b"no"), (answer.head and answer.head.status, answer.body))
 
     async def test_interim_answer(self) -> None:
         """An interim response stops nothing, and 100 is nobody's."""
