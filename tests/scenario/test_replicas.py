@@ -360,7 +360,8 @@ class VersionTests(ReplicaScenario):
             await self.shield("proxy_cache = off")
             got = await self.get("/a")
             self.assertEqual((200, False), (got.status, got.whole))
-            self.assertEqual(BODY[:100_000], got.body)
+            # The connection is reset: what the client has not read by then is lost.
+            self.assertTrue(BODY[:100_000].startswith(got.body))
             await self.stop()
 
     async def test_cut_and_another_version(self) -> None:
