@@ -50,7 +50,7 @@ from s3shield.exchange import (
     must_hash,
     new_breaker,
 )
-from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, run_aside
+from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, bucket_states, run_aside
 from s3shield.policy import CachePolicy
 from s3shield.signing import Credentials, Endpoint, Signer
 from s3shield.store import Evictor, Limits, Store, StoreError
@@ -165,7 +165,9 @@ class Serving:
         daemon = self._config.daemon
         for listen, sock in sockets:
             if listen is daemon.admin_listen:
-                starting.append(listen_socket(self._reactor, sock, admin_site(self._purger())))
+                states = partial(bucket_states, self._buckets, self.keys.expires)
+                site = admin_site(self._purger(), states, self._clock)
+                starting.append(listen_socket(self._reactor, sock, site))
                 continue
             factory = ChannelFactory(
                 Site(self._config.routing(listen), self._locations, self._around),

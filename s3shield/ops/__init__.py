@@ -3,6 +3,7 @@
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.admin import Purges, admin_site
 from s3shield.ops.aside import run_aside
+from s3shield.ops.bucket_state import BucketState, bucket_states
 from s3shield.ops.credential_fetch import Fetched, UnavailableError, describe, fetch
 from s3shield.ops.credential_watch import CredentialWatch
 from s3shield.ops.daemon import Daemon
@@ -15,6 +16,7 @@ from s3shield.ops.plan import Plan, StartError, make_plan
 __all__ = [
     "LEVELS",
     "AccessLog",
+    "BucketState",
     "CredentialWatch",
     "Daemon",
     "ErrorLog",
@@ -26,6 +28,7 @@ __all__ = [
     "StartError",
     "UnavailableError",
     "admin_site",
+    "bucket_states",
     "compile_format",
     "describe",
     "fetch",

@@ -8,7 +8,7 @@ socket is a loopback address or a file. What a web page makes a browser send com
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -16,6 +16,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
+
+from s3shield.ops.bucket_state import BucketState, health, metrics
 
 __all__ = ["Purges", "admin_site"]
 
@@ -40,10 +42,17 @@ class Purges(Protocol):
         """All."""
 
 
-def admin_site(purges: Purges) -> Site:
-    """Return the site: `POST /purge` and `GET /live`."""
+def admin_site(
+    purges: Purges, states: Callable[[], Iterable[BucketState]], clock: Callable[[], float]
+) -> Site:
+    """Return the site: `POST /purge`, `GET /live`, `/health` and `/metrics`.
+
+    states: returns each bucket's. clock: epoch seconds.
+    """
     root = Resource()  # type: ignore[no-untyped-call]  # Twisted's, and so below
     root.putChild(b"live", _Live())
+    root.putChild(b"health", _Health(states, clock))
+    root.putChild(b"metrics", _Metrics(states, clock))
     root.putChild(b"purge", _Purge(purges))
     return _Site(root)  # type: ignore[no-untyped-call]
 
@@ -93,6 +102,32 @@ class _Live(_Json):
 
     def serve(self, request: Any) -> Any:
         return _reply(request, 200, {"live": True})
+
+
+class _Health(_Json):
+    """Whether all buckets can be asked."""
+
+    allowed = (b"GET", b"HEAD")
+
+    def __init__(
+        self, states: Callable[[], Iterable[BucketState]], clock: Callable[[], float]
+    ) -> None:
+        super().__init__()
+        self.states = states
+        self.clock = clock
+
+    def serve(self, request: Any) -> Any:
+        return _reply(request, *health(self.states(), self.clock()))
+
+
+class _Metrics(_Health):
+    """The same for Prometheus."""
+
+    def serve(self, request: Any) -> Any:
+        request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+        request.setHeader(b"cache-control", b"no-store")
+        request.setHeader(b"server", b"s3shield")
+        return metrics(self.states(), self.clock())
 
 
 class _Purge(_Json):

@@ -1,18 +1,13 @@
 """Purging through the front door and the admin site, with fetches under way."""
 
-import http.client
 import json
 
-from twisted.internet.threads import deferToThread
-
 from s3shield.exchange.purging import purge_tags
-from s3shield.ops import AccessLog
 from s3shield.policy import ResponseHead
-from s3shield.service import Serving
 from s3shield.store import Selector
-from s3shield.wire import bind
 
-from .harness import Scenario, answer, raw, reactor, until
+from .admin import AdminScenario
+from .harness import Scenario, answer, raw, until
 
 USUAL = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 CACHED = {"Cache-Control": "max-age=600", "ETag": '"v1"'}
@@ -249,42 +244,8 @@ class RestartTests(PurgeCase):
         self.assertEqual((await self.get("/a")).body, b"new")
 
 
-class AdminTests(Scenario):
+class AdminTests(AdminScenario):
     """The admin site."""
-
-    async def ask(self, method, path, body=None, **headers):
-        """One request to the admin listener; return status and JSON."""
-
-        def work():
-            connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=20)
-            fields = {name.replace("_", "-"): value for name, value in headers.items()}
-            if isinstance(body, dict):
-                fields["Content-Type"] = "application/json"
-            text = json.dumps(body) if isinstance(body, dict) else body
-            connection.request(method, path, text, fields)
-            response = connection.getresponse()
-            data = response.read()
-            connection.close()
-            return response.status, json.loads(data) if data.startswith(b"{") else data
-
-        return await deferToThread(work)
-
-    def config_text(self, location, cache, more):
-        """Add the admin listener on any port."""
-        text = super().config_text(location, cache, more)
-        return text.replace("workers = 0", "workers = 0\nadmin_listen = 127.0.0.1:0")
-
-    async def start(self, config):
-        """Bind the admin listener as well."""
-        self.access_log = AccessLog(self.log_path, "json", reactor=reactor)
-        self.serving = Serving(
-            reactor, config, shared=False, access_log=self.access_log, log=self.log
-        )
-        listens = [*config.listens, config.daemon.admin_listen]
-        sockets = [(listen, bind(listen.text)) for listen in listens]
-        self.port, self.admin = [sock.getsockname()[1] for _, sock in sockets]
-        await self.serving.start(sockets)
-        self.addCleanup(self.stop)
 
     async def test_live(self):
         """It is alive; other paths and methods are not there."""
