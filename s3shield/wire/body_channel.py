@@ -115,6 +115,10 @@ class Incoming:
         if self.sink is not None:
             self._channel.go_on(self)
 
+    def part(self) -> None:
+        """It is over: who took it knows this object, and no cycle is left."""
+        self.sink = self.refused = None
+
 
 class BodyChannel(ServerChannel):
     """A `ServerChannel` that asks the site what it wants of a body (`body_plan`)."""
@@ -128,8 +132,11 @@ class BodyChannel(ServerChannel):
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """See `IProtocol`."""
-        self._held = self._upload = None
+        upload, self._upload = self._upload, None
+        self._held = None
         super().connectionLost(reason)
+        if upload is not None:
+            upload.part()
 
     def readConnectionLost(self) -> None:
         """The client has sent its last byte: of a body that is not whole, too."""
@@ -308,6 +315,7 @@ class BodyChannel(ServerChannel):
         self._last = self.factory.draining or framing.close
         self.tail = CLOSE if self._last else framing.tail
         upload.whole = True
+        upload.part()
         self._resume_reading()
         sink.upload_end()
 
@@ -316,7 +324,9 @@ class BodyChannel(ServerChannel):
         upload, self._upload = self._upload, None
         if upload is None:
             return
-        if upload.refused is not None:
-            upload.refused(refused.status)
+        told = upload.refused
+        upload.part()
+        if told is not None:
+            told(refused.status)
         else:
             self.cut()

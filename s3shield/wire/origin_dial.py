@@ -131,7 +131,6 @@ class _Race:
         self._problems: list[str] = []
         self._timer: IDelayedCall | None = None
         self._over = False
-        self._winner: _Attempt | None = None
 
     def start(self, addresses: list[IAddress]) -> None:
         """Try `addresses` in this order."""
@@ -166,7 +165,7 @@ class _Race:
         if self._over:
             return None
         self.cancel()
-        self._winner = attempt
+        attempt.won = True
         return self._factory.buildProtocol(address)  # type: ignore[arg-type]  # Factory says None
 
     def lost(self, attempt: _Attempt, reason: Failure) -> None:
@@ -174,7 +173,7 @@ class _Race:
         self._running.pop(attempt, None)
         where = join_host_port(attempt.address.host, self._port)
         self._problems.append(f"{where}: {failure_text(reason.value)}")
-        if attempt is self._winner:
+        if attempt.won:
             self._failed(self._problems[-1])
         elif not self._over:
             self._next()
@@ -190,13 +189,14 @@ class _Race:
 
 
 class _Attempt(ClientFactory):
-    """One address tried."""
+    """One address tried. won: whether it is the one that connected first."""
 
     noisy = False
 
     def __init__(self, race: _Race, address: Any) -> None:
         self._race = race
         self.address = address
+        self.won = False
 
     def startedConnecting(self, connector: Any) -> None:
         self._race.began(self, connector)

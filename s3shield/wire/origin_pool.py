@@ -216,6 +216,7 @@ class OriginPool:
         call = connection.intended
         dialed = self._dials.pop(call)
         dialed.timer.cancel()
+        dialed.dialing = None  # it knows `dialed`
         self._open[connection] = None
         self._opened += 1
         self._sweep_later()

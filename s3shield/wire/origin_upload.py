@@ -67,6 +67,7 @@ class OriginUpload:
             self._stopped = True
             if self._connection is not None:
                 self._transport.unregisterProducer()
+                self._connection = None
             self._upload.pause()
         return self.whole
 
@@ -89,6 +90,7 @@ class OriginUpload:
             self._transport.write(b"0\r\n\r\n")
         self._transport.unregisterProducer()
         self._heard()
+        self._connection = None
 
     # IPushProducer
 
@@ -109,6 +111,7 @@ class OriginUpload:
         """The connection is gone."""
         if not self.over:
             self._stopped = True
+            self._connection = None
             self._upload.pause()
 
     def _heard(self) -> None:

@@ -10,6 +10,7 @@ from s3shield.wire.transport import unsent_bytes
 
 from .harness import Client, Got, Scenario, answer, raw, until
 from .taking import TakingOrigin
+from .test_garbage import Garbage
 
 ALL: Final = "methods = GET HEAD POST PUT DELETE\nclient_max_body_size = 100m"
 BODY: Final = os.urandom(300_000)
@@ -333,3 +334,33 @@ class ExpectTests(UploadScenario):
         got = await client.take()
         self.assertEqual((401, "close"), (got.status, got.headers["connection"]))
         await until(lambda: client.ended, "the end")
+
+
+class GarbageTests(Garbage):
+    """The same care as for GETs; a cycle would keep a body's last piece."""
+
+    early = False
+
+    def make_origin(self) -> Any:
+        return TakingOrigin()
+
+    async def get(self, target: str, method: str = "PUT", **headers: str) -> Got:
+        client = await self.connect()
+        client.send(put("Content-Length: 300000", target=target))
+        client.send(BODY[:100_000] if self.early else BODY)
+        got = await client.take()
+        client.transport.loseConnection()
+        await until(lambda: client.ended, "the end")
+        return got
+
+    async def test_whole(self) -> None:
+        """A body that arrives."""
+        await self.shield(ALL)
+        await self.leaves_nothing(self.answers(2))
+
+    async def test_early_answer(self) -> None:
+        """A body that nobody waits for."""
+        self.early = True
+        await self.shield(ALL)
+        self.origin.began = lambda each: answer(403)(each, each.asked)
+        await self.leaves_nothing(self.answers(2))
