@@ -65,6 +65,8 @@ from s3shield.wire import (
 
 __all__ = ["ServiceError", "Serving"]
 
+_UNLIMITED: Final = 1 << 60
+"""Bytes: what `client_max_body_size = 0` says."""
 _DISK_THREADS: Final = 8
 """Threads that read cold bodies and write new ones."""
 
@@ -305,7 +307,7 @@ class Serving:
         return made
 
     def _bodies(self, location: LocationConfig) -> Bodies:
-        limit = location.client_max_body_size if location.takes_bodies else 0
+        limit = (location.client_max_body_size or _UNLIMITED) if location.takes_bodies else 0
         if location.bucket is None:
             return Bodies(limit)
         signer = self._config.buckets[location.bucket].signer()

@@ -79,9 +79,17 @@ class Bodies:
 
     def objection(self, request: Request, route: Route) -> int:
         """Return the status that refuses what must not be sent, or 0."""
-        if self.limit and len(request.body) > self.limit:
-            return 413  # gathered by another server
         return _objection(request, route) if self.bucket else 0
+
+    def refusal(self, request: Request, route: Route) -> int:
+        """Return the same when the body, or its `Upload`, is there."""
+        if len(request.body) > self.limit:
+            return 413  # gathered by another server
+        status = self.objection(request, route)
+        told = request.headers.get(b"content-length", b"").lstrip(b"0")
+        if not status and told and not (request.body or isinstance(request, StreamedRequest)):
+            return 400  # it was dropped on the way: an empty one must not stand for it
+        return status
 
 
 NO_BODIES: Final = Bodies()

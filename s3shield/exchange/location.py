@@ -208,7 +208,7 @@ class Location:
     def other_method(self, transaction: Transaction) -> None:
         """Pass a method that is neither GET nor HEAD on; or it is a purge, or refused."""
         if self.takes(transaction.request.method):
-            status = self.bodies.objection(transaction.request, transaction.route)
+            status = self.bodies.refusal(transaction.request, transaction.route)
             if status:
                 transaction.refuse(status)
                 return

@@ -136,7 +136,8 @@ class Node(Resource):
 
     def render(self, request: Any) -> Any:
         """Hand the request on; the answer comes through `RequestDownstream`."""
-        received = request_from(request, self._monotonic())
+        most = self.location.bodies.limit
+        received = request_from(request, self._monotonic(), most=most)
         self._site(received, RequestDownstream(request))
         return NOT_DONE_YET
 

@@ -24,11 +24,12 @@ __all__ = ["RequestDownstream", "request_from"]
 _KEPT: Final = frozenset({b"server", b"date"})
 
 
-def request_from(irequest: Any, now: float) -> Request:
+def request_from(irequest: Any, now: float, *, most: int = 0) -> Request:
     """Return what `irequest` asks for.
 
-    irequest: `IRequest`. now: the monotonic second. A host that is none is empty;
-    HTTP/2 counts as 1.1.
+    irequest: `IRequest`. now: the monotonic second. most: bytes of its body that are
+    wanted; of a longer one there is one more. A host that is none is empty; HTTP/2 counts
+    as 1.1.
     """
     fields: dict[bytes, bytes] = {}
     for name, values in irequest.requestHeaders.getAllRawHeaders():
@@ -47,7 +48,10 @@ def request_from(irequest: Any, now: float) -> Request:
         started=now,
     )
     content = getattr(irequest, "content", None)
-    body = b"" if content is None or request.method in (b"GET", b"HEAD") else content.read()
+    if content is None or not most or request.method in (b"GET", b"HEAD"):
+        return request
+    content.seek(0)  # whoever chose the resource may have read it
+    body = content.read(most + 1)
     return RequestWithBody(request, body) if body else request
 
 

@@ -158,6 +158,14 @@ class UploadTests(UploadScenario):
         wanted = (len(body), hashlib.sha256(body).hexdigest())
         self.assertEqual([wanted], self.origin.bodies)
 
+    async def test_no_limit(self) -> None:
+        """`client_max_body_size = 0` is no limit, as in nginx."""
+        await self.shield("client_max_body_size = 0")
+        body = BODY * 10
+        self.assertEqual(201, (await self.put(put(f"Content-Length: {len(body)}"), body)).status)
+        self.assertEqual(201, (await self.put(put("Content-Length: 10"), body[:10])).status)
+        self.assertEqual([len(body), 10], [size for size, _ in self.origin.bodies])
+
     async def test_connections_are_used_up(self) -> None:
         """With no connection to spare an upload takes the place of an idle one."""
         await self.shield(f"{ALL}\norigin_connections = 1")
