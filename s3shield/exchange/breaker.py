@@ -31,7 +31,7 @@ class Breaker:
 
     failures: in a row that open it. open_for: seconds. jitter: as much longer at most, as a
     part of open_for. random: gives floats from 0 to 1. probing: requests are sent as probes;
-    else only what is asked with `probe` is.
+    else only what is asked with `probe` is. told: the log has it as open.
     """
 
     __slots__ = (
@@ -42,6 +42,7 @@ class Breaker:
         "_random",
         "failed_in_a_row",
         "probing",
+        "told",
         "until",
     )
 
@@ -55,6 +56,7 @@ class Breaker:
         probing: bool = True,
     ) -> None:
         self.probing = probing
+        self.told = False
         self.failed_in_a_row = 0
         self.until: float | None = None  # from when on it is half open; None: closed
         self._failures = failures

@@ -65,8 +65,12 @@ class Member:
 
     def answered(self, leave: Leave) -> None:
         """Note that it answers."""
-        if self.breaker.answered(leave):
-            self.origin.bucket.say(LogLevel.warn, "back", "it answers again: it is asked again")
+        if self.breaker.answered(leave) and self.breaker.told:
+            # As often as the other line: the log's last word is how it is.
+            self.breaker.told = False
+            bucket = self.origin.bucket
+            text = "it answers again: it is asked again"
+            bucket.log.warn("{bucket}: {text}", bucket=bucket.name, text=text)
 
     def failed(self, leave: Leave, why: str) -> None:
         """Note that it does not. why: for the log."""
@@ -80,6 +84,6 @@ class Member:
             if self.breaker.probing and until is not None
             else "its health object tells when it is back"
         )
-        self.origin.bucket.say(
-            LogLevel.error, "away", f"{why}: it is asked last from now on; {when}"
-        )
+        text = f"{why}: it is asked last from now on; {when}"
+        if self.origin.bucket.say(LogLevel.error, "away", text):
+            self.breaker.told = True

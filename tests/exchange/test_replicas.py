@@ -6,6 +6,7 @@ import itertools
 from typing import Any, Final
 
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.exchange import (
@@ -126,7 +127,7 @@ class ReplicaTests(SynchronousTestCase):
                 time.advance(1.0)
         self.assertEqual(1, heard.ends)
         self.assertEqual([], time.getDelayedCalls())
-        self.members = members
+        self.members, self.time = members, time
         return heard
 
     def test_all_pairs(self) -> None:
@@ -160,6 +161,35 @@ class ReplicaTests(SynchronousTestCase):
             self.assertEqual(second == "whole" and same, whole)
         else:
             self.assertEqual((True, int(first), 0), (whole, heard.head.status, asked))
+
+    def test_the_logs_last_word(self) -> None:
+        """However it flaps: one line a minute that it fails, each followed by one that it is back."""
+        lines: list[str] = []
+
+        def observe(event: Any) -> None:
+            if event.get("log_format"):
+                lines.append(event["log_format"].format(**event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        self.ask([Double("media", "whole", "one"), Double("copy", "whole", "one")], frozenset())
+        member = self.members[0]
+        for _ in range(40):
+            for _ in range(3):
+                member.failed(member.breaker.probe(), "refused")
+            self.time.advance(3.0)
+            member.answered(member.breaker.probe())
+            self.time.advance(4.0)
+        words = [line.rpartition(" ")[0] for line in lines if line.startswith("media: ")]
+        away = [line for line in words if "asked last" in line]
+        self.assertEqual(5, len(away), lines)
+        self.assertEqual(10, len(words))
+        self.assertTrue(all("asked last" in line for line in words[::2]))
+        # It fails for good while the line is held back: it is told once a minute is over.
+        for _ in range(12):
+            member.failed(member.breaker.probe(), "refused")
+            self.time.advance(10.0)
+        self.assertIn("asked last", lines[-1])
 
     def test_cancelled_probe(self) -> None:
         """A client that leaves while its request tries the bucket lets the next one try."""
