@@ -7,9 +7,16 @@ target, and for Location and Content-Location of the same origin.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from s3shield.policy import Request, ResponseHead, invalidation_targets
+from s3shield.policy import (
+    FailureKind,
+    OriginFailure,
+    Request,
+    ResponseHead,
+    invalidation_targets,
+    is_unsafe,
+)
 from s3shield.routing import BadTargetError
 
 from .bodies import upload_of
@@ -21,6 +28,9 @@ if TYPE_CHECKING:
     from .location import Location
 
 __all__ = ["Change", "Invalidation"]
+
+_UNKNOWN: Final = frozenset({FailureKind.CUT, FailureKind.INVALID, FailureKind.TIMEOUT})
+"""What went wrong when the origin may have done what it was asked."""
 
 
 class Invalidation:
@@ -87,3 +97,12 @@ class Change(Relay):
         """Forget what is invalid now, before the client hears of it."""
         self._location.changed(self._to.request, head)
         super().origin_head(head, length)
+
+    def origin_failed(self, failure: OriginFailure) -> None:
+        """Where nobody knows what a whole request has done, what is stored is not valid."""
+        to = self._to
+        upload = upload_of(to.request.method, to.request)
+        sent = failure.kind in _UNKNOWN and (upload is None or upload.whole)
+        if sent and failure.before_head and not self._gone and is_unsafe(to.request.method):
+            self._location.forget(to.route)
+        super().origin_failed(failure)

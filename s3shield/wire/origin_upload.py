@@ -32,7 +32,7 @@ class OriginUpload:
     __slots__ = ("_chunked", "_connection", "_seconds", "_stopped", "_upload", "blocked", "whole")
 
     def __init__(self, upload: Upload, seconds: Callable[[], float]) -> None:
-        self._upload = upload
+        self._upload: Upload | None = upload  # until it is over
         self._seconds = seconds
         self._chunked = upload.length is None
         self._connection: OriginConnection | None = None
@@ -58,17 +58,15 @@ class OriginUpload:
         """Send it behind the head that was written to `connection`."""
         self._connection = connection
         self._transport.registerProducer(self, True)
-        if not self._stopped:
+        if self._upload is not None:
             self._upload.begin(self)
 
     def stop(self) -> bool:
         """Send nothing more; return whether it was whole."""
         if not self.over:
-            self._stopped = True
             if self._connection is not None:
                 self._transport.unregisterProducer()
-                self._connection = None
-            self._upload.pause()
+            self.stopProducing()
         return self.whole
 
     # UploadSink
@@ -90,29 +88,30 @@ class OriginUpload:
             self._transport.write(b"0\r\n\r\n")
         self._transport.unregisterProducer()
         self._heard()
-        self._connection = None
+        self._upload = self._connection = None
 
     # IPushProducer
 
     def pauseProducing(self) -> None:
         """The origin takes no more for now."""
-        if not self.over:
+        if self._upload is not None:
             self.blocked = True
             self._heard()
             self._upload.pause()
 
     def resumeProducing(self) -> None:
         """The origin has caught up."""
-        if not self.over:
+        if self._upload is not None:
             self.blocked = False
             self._upload.resume()
 
     def stopProducing(self) -> None:
         """The connection is gone."""
-        if not self.over:
+        upload, self._upload = self._upload, None
+        if upload is not None:
             self._stopped = True
-            self._connection = None
-            self._upload.pause()
+            self._connection = None  # which knows the call, which knows this object
+            upload.pause()
 
     def _heard(self) -> None:
         """From now on it is the origin's turn: its time begins."""

@@ -13,7 +13,10 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CRLF: Final = b"\r\n"
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
 _LINE: Final = 4096
-"""Bytes of one line between chunks; of all trailers, which are dropped, eight times that."""
+"""Bytes of one line between chunks; of all trailers, which are dropped, eight times that.
+
+The same holds of extensions, less 16 bytes and twice its size for each chunk.
+"""
 
 
 class BodyReader:
@@ -100,6 +103,10 @@ class BodyReader:
         if match is None:
             raise Refused(400, "no size of a chunk")
         size = int(match[1], 16)
+        # Extensions and tiny chunks cost more than they bring.
+        self._overhead = max(0, self._overhead + len(line) - 2 * size - 16)
+        if self._overhead > 8 * _LINE:
+            raise Refused(400, "chunks that are mostly extensions")
         self._ended = not size
         if size:
             self._size += size

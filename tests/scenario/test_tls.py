@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import socket
 from typing import Any
@@ -15,7 +16,8 @@ from twisted.internet.protocol import Factory, Protocol
 from tests.wire.certificates import Authority
 
 from .attack import FOR_LONG, Attack
-from .harness import Client, Got, Origin, OriginConnection, answer, reactor
+from .harness import Client, Got, Origin, OriginConnection, answer, reactor, until
+from .taking import TakingOrigin
 
 LARGE = os.urandom(2_000_000)
 
@@ -176,10 +178,14 @@ class ListenerTlsTests(Attack):
         text = super().config_text(location, cache, more.format(port=self.tls_port))
         return text.replace("listen = 127.0.0.1:0", f"listen = 127.0.0.1:{plain}")
 
+    def make_origin(self) -> TakingOrigin:
+        """Return one that reads bodies."""
+        return TakingOrigin()
+
     async def secure(self) -> None:
         """Serve without TLS on `port`, with TLS on `tls_port`."""
         more = "[server:s]\nserver_name = shield.test\nlisten = 127.0.0.1:{port} tls\n"
-        await self.shield(more=more + self.certificate())
+        await self.shield("client_max_body_size = 0", more=more + self.certificate())
 
     async def connect_tls(self) -> Client:
         """Return a client that has verified the certificate."""
@@ -197,6 +203,31 @@ class ListenerTlsTests(Attack):
             f"GET {target} HTTP/1.1\r\nHost: shield.test\r\n{extra}Connection: close\r\n\r\n".encode()
         )
         return await client.take()
+
+    async def test_upload(self) -> None:
+        """A body that comes through TLS waits for a slow origin, and is whole in the end."""
+        held: list[Any] = []
+
+        def began(connection: Any) -> None:
+            connection.transport.pauseProducing()
+            held.append(connection)
+
+        self.origin.answers["/a"] = answer(201, b"done")
+        self.origin.began = began
+        await self.secure()
+        client, body = await self.connect_tls(), LARGE * 15
+        client.send(b"PUT /a HTTP/1.1\r\nHost: shield.test\r\nExpect: 100-continue\r\n")
+        client.send(b"Content-Length: %d\r\n\r\n" % len(body))
+        await until(lambda: client.buffer == b"HTTP/1.1 100 Continue\r\n\r\n", "the word")
+        client.send(body)
+        assert self.serving is not None
+        channels = [each for one in self.serving._factories for each in one._channels]
+        await until(lambda: held and not all(each._reading for each in channels), "the pause")
+        self.assertEqual([], self.origin.bodies)
+        held[0].transport.resumeProducing()
+        self.assertEqual(201, (await client.take()).status)
+        digest = hashlib.sha256(body).hexdigest()
+        self.assertEqual([(len(body), digest)], self.origin.bodies)
 
     async def test_serves(self) -> None:
         """MISS and HIT, small and large, a range, and what is no TLS is refused."""

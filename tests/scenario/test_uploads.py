@@ -274,6 +274,20 @@ class EndTests(UploadScenario):
         got = await self.put(put("Content-Length: 300000"), BODY)
         self.assertEqual(504, got.status)
 
+    async def test_origin_leaves_after_the_last_byte(self) -> None:
+        """Nobody knows what it did with the whole body: 502, and /a is asked for anew."""
+        versioned = self.origin.answers["/a"]
+        await self.shield(ALL)
+        for size in (300_000, 10):
+            self.origin.answers["/a"] = versioned
+            await self.get("/a")
+            self.assertEqual("HIT", (await self.get("/a")).cache)
+            self.origin.answers["/a"] = raw(abort=True)
+            got = await self.put(put(f"Content-Length: {size}", method="POST"), BODY[:size])
+            self.assertEqual(502, got.status)
+        self.origin.answers["/a"] = versioned
+        self.assertEqual("MISS", (await self.get("/a")).cache)
+
     async def test_bad_chunks(self) -> None:
         """400 in the middle of a body: the origin never sees an end of it."""
         await self.shield(ALL)

@@ -326,6 +326,18 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual((body, b"GET /"), (taken, bytes(pending) + wire[at:]))
         self.assertEqual(0, reader.held)
 
+    def test_extensions(self):
+        """Some are read over; a body that is nearly nothing else is refused."""
+        chunk = b"1;%b\r\na\r\n"
+        reader = BodyReader(UNKNOWN_LENGTH, 1000)
+        reader.feed(bytearray(chunk % (b"x" * 4000) * 8))
+        self.assertEqual(b"a" * 8, reader.take())
+        with self.assertRaises(Refused):
+            reader.feed(bytearray(chunk % (b"x" * 4000)))
+        reader = BodyReader(UNKNOWN_LENGTH, 1000)
+        reader.feed(bytearray(chunk % b"name=value" * 1000))
+        self.assertEqual(b"a" * 1000, reader.take())
+
     def test_limit(self):
         """One byte too many is refused before it is read."""
         with self.assertRaises(Refused):
