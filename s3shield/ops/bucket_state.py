@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
-from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 __all__ = ["BucketState", "bucket_states", "health", "metrics"]
 
@@ -82,6 +83,9 @@ def health(states: Iterable[BucketState], now: float) -> tuple[int, dict[str, ob
 
 def metrics(states: Iterable[BucketState], now: float) -> bytes:
     """Return the text of `GET /metrics` (Prometheus' exposition format, version 0.0.4)."""
+    # A mebibyte, and more than one process has it: only where somebody asks.
+    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
+
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Keys(list(states), now))
     return generate_latest(registry)
@@ -96,6 +100,8 @@ class _Keys:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
+        from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415
+
         left = GaugeMetricFamily(
             "s3shield_signing_key_expires_seconds",
             "Seconds until the last scoped signing key of a bucket ends; negative: it has ended.",

@@ -15,64 +15,44 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from s3shield.config import (
-    BucketConfig,
     CacheConfig,
     Config,
     Listen,
     LocationConfig,
-    OriginConfig,
 )
 from s3shield.exchange import (
-    ALONE,
-    REPLACED,
     Bodies,
-    Breaker,
-    Bucket,
-    BucketOrigin,
-    BucketRequests,
     CarefulLocation,
     Claiming,
     Health,
     Invalidation,
     Location,
-    Member,
-    Origin,
-    PlainOrigin,
-    PlainRequests,
     PurgeMethod,
     Purger,
-    ReplicatedOrigin,
     Rules,
     Site,
     Surroundings,
     Turns,
     Zone,
     must_hash,
-    new_breaker,
 )
 from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, bucket_states, run_aside
-from s3shield.policy import CachePolicy
-from s3shield.signing import Credentials, Endpoint, Signer
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
     ChannelFactory,
-    OriginAddress,
-    OriginOptions,
-    OriginPool,
     ServerTls,
     listen_socket,
 )
 
-__all__ = ["ServiceError", "Serving"]
+from .errors import ServiceError
+from .origins import Origins
+
+__all__ = ["Serving"]
 
 _UNLIMITED: Final = 1 << 60
 """Bytes: what `client_max_body_size = 0` says."""
 _DISK_THREADS: Final = 8
 """Threads that read cold bodies and write new ones."""
-
-
-class ServiceError(Exception):
-    """Serving is not possible here. Its text is one sentence for the operator."""
 
 
 class Serving:
@@ -101,15 +81,12 @@ class Serving:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._pools: dict[tuple[OriginAddress, OriginOptions], OriginPool] = {}
-        self._buckets: dict[str, Bucket] = {}
-        self._breakers: dict[str, Breaker] = {}
+        self._origins = Origins(reactor, config, clock=clock, monotonic=monotonic)
         self._health: list[Health] = []
         self._ports: list[IListeningPort] = []
         self._factories: list[ChannelFactory] = []
         self._evictors: list[Evictor] = []
         self._zones: dict[str, Zone] = {}
-        self._signers: dict[str, list[Signer]] = {}
         # All of them now: who starts a thread waits for it, and later that would be the loop.
         self._threads = ThreadPool(_DISK_THREADS, _DISK_THREADS, "s3shield-disk")
         self._threads.start()
@@ -126,11 +103,7 @@ class Serving:
                 log=access_log.append,
             )
             self._locations = [self._location(each, around) for each in config.locations]
-            self._health = [
-                self._health_of(each)
-                for each in config.buckets.values()
-                if each.health is not None and each.name in self._buckets
-            ]
+            self._health = self._origins.health()
             if any(location.takes_bodies for location in config.locations):
                 invalidation = Invalidation(config.routing(), self._locations)
                 for location in self._locations:
@@ -145,7 +118,7 @@ class Serving:
             reactor=reactor,
             in_thread=partial(deferToThreadPool, reactor, self._threads),
             clock=clock,
-            renew=self._renew,
+            renew=self._origins.renew,
         )
         self.credentials = CredentialWatch(
             config.buckets.values(),
@@ -153,10 +126,10 @@ class Serving:
             in_thread=partial(run_aside, reactor),
             clock=clock,
             random=random.random,
-            take=self._renew,
+            take=self._origins.renew,
             log=log,
         )
-        for name, bucket in self._buckets.items():
+        for name, bucket in self._origins.buckets.items():
             if config.buckets[name].source is not None:
                 bucket.renew = partial(self.credentials.renew, name)
                 bucket.lacks = partial(self.credentials.lacks, name)
@@ -167,7 +140,7 @@ class Serving:
         daemon = self._config.daemon
         for listen, sock in sockets:
             if listen is daemon.admin_listen:
-                states = partial(bucket_states, self._buckets, self.keys.expires)
+                states = partial(bucket_states, self._origins.buckets, self.keys.expires)
                 site = admin_site(self._purger(), states, self._clock)
                 starting.append(listen_socket(self._reactor, sock, site))
                 continue
@@ -216,10 +189,7 @@ class Serving:
         self.credentials.stop()
         for health in self._health:
             health.stop()
-        for bucket in self._buckets.values():
-            bucket.close()
-        for pool in self._pools.values():
-            await pool.close()
+        await self._origins.close()
         for zone in self._zones.values():
             await zone.settled()
         self._close()
@@ -236,10 +206,6 @@ class Serving:
             if zone.claiming is not None:
                 zone.claiming.close()
             zone.store.close()
-
-    def _renew(self, bucket: str, credentials: Credentials) -> None:
-        for signer in self._signers.get(bucket, ()):
-            signer.renew(credentials)
 
     # Parts
 
@@ -296,7 +262,7 @@ class Serving:
             str(location.pattern),
             location.policy,
             zone,
-            self._origin(location),
+            self._origins.of(location),
             around,
             keep_filling=location.fetch_on_abort == "keep",
             rules=rules,
@@ -312,89 +278,3 @@ class Serving:
             return Bodies(limit)
         signer = self._config.buckets[location.bucket].signer()
         return Bodies(limit, bucket=True, hashed=must_hash(signer))
-
-    def _origin(self, location: LocationConfig) -> Origin:
-        name, policy = location.origin_name, location.policy
-
-        def pool_at(endpoint: Endpoint) -> OriginPool:
-            return self._pool(endpoint, location.connection)
-
-        try:
-            if location.bucket is None:
-                assert location.origin is not None
-                plain = PlainRequests(location.origin.authority, policy)
-                return PlainOrigin(name, plain, pool_at(location.origin))
-            config = self._config.buckets[location.bucket]
-            first = self._bucket_origin(config, location.connection, policy)
-            replicas = self._config.replicas(config.name)
-            if not replicas:
-                return first
-            others = [self._bucket_origin(each, each.connection, policy) for each in replicas]
-            pairs = zip((config, *replicas), (first, *others), strict=True)
-            return ReplicatedOrigin([self._member(each, asked) for each, asked in pairs])
-        except (OSError, ValueError) as error:
-            raise ServiceError(f"{location.where}: {error}") from None
-
-    def _bucket_origin(
-        self, config: BucketConfig, connection: OriginConfig, policy: CachePolicy
-    ) -> BucketOrigin:
-        """Return the bucket as it is asked; raise OSError or ValueError."""
-
-        def pool_at(endpoint: Endpoint) -> OriginPool:
-            return self._pool(endpoint, connection)
-
-        bucket = self._bucket(config)
-        signer = config.signer()
-        self._signers.setdefault(config.name, []).append(signer)
-        requests = BucketRequests(signer, policy.via, policy, bucket)
-        patience = ALONE if config.replica is None else REPLACED
-        pool = pool_at(config.endpoint)
-        return BucketOrigin(config.name, requests, pool, bucket, pool_at, patience)
-
-    def _health_of(self, config: BucketConfig) -> Health:
-        assert config.health is not None
-        feeds = config.name in self._breakers  # one of several that a location may ask
-        policy = CachePolicy(is_bucket=True)
-        try:
-            asked = self._bucket_origin(config, config.connection, policy)
-        except (OSError, ValueError) as error:
-            raise ServiceError(f"{config.where}: {error}") from None
-        member, path = self._member(config, asked), config.health.path.encode()
-        return Health(member, path, config.health.every, feeds=feeds, random=random.random)
-
-    def _member(self, config: BucketConfig, asked: BucketOrigin) -> Member:
-        breaker = self._breakers.get(config.name)
-        if breaker is None:
-            breaker = new_breaker(random=random.random, probing=config.health is None)
-            self._breakers[config.name] = breaker
-        return Member(asked, breaker, config.replica_on, config.replica_timeout)
-
-    def _bucket(self, config: BucketConfig) -> Bucket:
-        bucket = self._buckets.get(config.name)
-        if bucket is None:
-            bucket = self._buckets[config.name] = Bucket(
-                config.name,
-                config.endpoint,
-                clock=self._clock,
-                monotonic=self._monotonic,
-                call_later=self._reactor.callLater,
-                random=random.random,
-            )
-        return bucket
-
-    def _pool(self, endpoint: Endpoint, connection: OriginConfig) -> OriginPool:
-        """Return the connections to `endpoint`; raise OSError or ValueError."""
-        options = OriginOptions(
-            connect_timeout=connection.origin_connect_timeout,
-            read_timeout=connection.origin_read_timeout,
-            idle_timeout=connection.origin_idle_timeout,
-            max_connections=connection.origin_connections,
-            verify=connection.origin_verify,
-            ca_file=connection.origin_ca,
-        )
-        secure = endpoint.scheme == "https"
-        address = OriginAddress("https" if secure else "http", endpoint.connect_host, endpoint.port)
-        pool = self._pools.get((address, options))
-        if pool is None:
-            pool = self._pools[address, options] = OriginPool(self._reactor, address, options)
-        return pool
