@@ -51,7 +51,9 @@ class OneProcess(Credentials):
         self.double.fault = slow
         await self.shield()
         waiting = ensureDeferred(self.get("/a"))
-        await until(lambda: asked and self.serving._buckets["media"].waiting, "the request to wait")
+        await until(
+            lambda: asked and self.serving._origins._buckets["media"].waiting, "the request to wait"
+        )
         self.assertEqual(self.origin.asked, [])
         self.double.go_on.set()
         got = await waiting

@@ -269,7 +269,7 @@ class SwitchTests(ReplicaScenario):
         for number in range(3):
             await self.get(f"/{number}")
         assert self.serving is not None
-        self.serving._breakers["b"].until = 0.0
+        self.serving._origins._breakers["b"].until = 0.0
         self.origin.answers = {f"/private/{n}": answer(200, b"own") for n in (7, 8)}
         for number in (7, 8):
             self.assertEqual(b"own", (await self.get(f"/{number}")).body)
@@ -475,7 +475,7 @@ class HealthTests(ReplicaScenario):
         self.assertEqual(1, len(self.told("b: ", "asked last", "its health object tells")))
         # No client's request is a try.
         assert self.serving is not None
-        self.serving._breakers["b"].until = 0.0
+        self.serving._origins._breakers["b"].until = 0.0
         self.assertEqual(b"copy", (await self.get("/a")).body)
         self.origin.answers["/private/up"] = answer(200, b"")
         await self.checked()

@@ -273,7 +273,7 @@ class S3ErrorTests(S3Errors):
         await self.shield()
         client = await self.connect()
         client.send(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
-        bucket = next(iter(self.serving._buckets.values()))
+        bucket = next(iter(self.serving._origins._buckets.values()))
         await until(lambda: bucket.waiting, "the pause to begin")
         client.transport.abortConnection()
         await self.stop()

@@ -144,7 +144,7 @@ class UploadTests(UploadScenario):
         client.send(put(f"Content-Length: {len(body)}") + body)
         assert self.serving is not None
         (factory,) = self.serving._factories
-        (pool,) = self.serving._pools.values()
+        (pool,) = self.serving._origins._pools.values()
         await until(lambda: pool._open, "the origin's connection")
         (channel,), (there,) = factory._channels, pool._open
         await until(lambda: not channel._reading, "the client to be paused")
