@@ -41,7 +41,7 @@ examples:
   make the scoped key that stands in a configuration instead of the secret:
     s3shield signing-key -r eu-central-1 > /etc/s3shield/media.key
   see to it, every day, that a key file has keys for the days to come:
-    s3shield rotate --from-file /root/aws.secret -r eu-central-1 /etc/s3shield/media.key
+    s3shield rotate --from-file /etc/aws.secret -r eu-central-1 /etc/s3shield/media.key
   make a URL that lets anybody fetch one object for an hour:
     s3shield presign --bucket media --region eu-central-1 --expires 1h films/intro.mp4
   make the daemon forget an object that has changed:

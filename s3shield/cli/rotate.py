@@ -14,7 +14,7 @@ __all__ = ["add_parser", "run"]
 _EXAMPLES = """\
 examples:
   every day, by cron; the daemon takes the new keys in by itself:
-    0 3 * * *  s3shield rotate --from-file /root/aws.secret -r eu-central-1 /etc/s3shield/media.key
+    0 3 * * *  s3shield rotate --from-file /etc/aws.secret -r eu-central-1 /etc/s3shield/media.key
   the secret from a password store; the region of the keys that are there:
     pass show aws/media | s3shield rotate -k - --days 14 /etc/s3shield/media.key
 
