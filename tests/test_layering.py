@@ -5,7 +5,8 @@ clock. So policy, signing, routing and the configuration's values are pure: time
 as an argument, nothing is read. And it stays changeable only while each package has one
 door and imports point one way,
 
-    policy <- signing, routing, config <- store, wire, ops <- exchange <- service, tap, cli
+    policy <- signing, routing, access, config <- store, wire, ops <- exchange <- front
+        <- service, tap, cli
 
 because the day `store` imports `exchange` neither can be replaced or tested alone. Such a
 line is crossed by one convenient import at a time; this test makes that import fail.
@@ -27,14 +28,15 @@ PRODUCT: Final = "s3shield"
 
 LEVELS: Final = (
     {"policy"},
-    {"signing", "routing", "config"},
+    {"signing", "routing", "access", "config"},
     {"store", "wire", "ops", "importing"},
     {"exchange"},
+    {"front"},
     {"service", "tap", "cli"},
 )
 """Rooms from the inside out: a room may import its own level and those before it."""
 
-PURE: Final = {"policy", "signing", "routing", "config", "importing"}
+PURE: Final = {"policy", "signing", "routing", "access", "config", "importing"}
 READERS: Final = {"s3shield.config.load", "s3shield.importing.reading"}
 """Modules of pure packages whose very job is to read a file or the environment."""
 IMPURE: Final = {

@@ -20,7 +20,7 @@ from .purging import PurgeMethod, Purger
 from .replicas import ReplicatedOrigin
 from .rules import Rules
 from .s3_errors import MAX_ERROR_BODY, advice, error_code
-from .site import Site, Tree
+from .site import Serve, Site, Tree
 from .transaction import Surroundings
 from .turns import Turns
 from .zone import Zone
@@ -50,6 +50,7 @@ __all__ = [
     "Purger",
     "ReplicatedOrigin",
     "Rules",
+    "Serve",
     "Site",
     "Surroundings",
     "Tree",

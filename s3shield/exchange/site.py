@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.web.pages import errorPage, notFound
@@ -15,12 +16,15 @@ from s3shield.wire import BodyPlan, Downstream, RequestDownstream, request_from
 from .refusal import refusal_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .location import Location
     from .transaction import Surroundings
 
-__all__ = ["Node", "Site", "Tree"]
+__all__ = ["Node", "Serve", "Site", "Tree"]
+
+Serve = Callable[[Request, Route, Downstream], None]
+"""Answers a request whose location is known, or sees to it that it will be answered."""
 
 _MEMO: Final = 12_288
 """Routes remembered of each of two generations; routing is a pure function of host and target."""
@@ -31,6 +35,8 @@ _MEMO_TARGET: Final = 512
 class Site:
     """A `wire.Site`: routes a request and lets its location serve it.
 
+    lead: returns what serves each location; None: they do.
+
     Routes are remembered by (host, target), so that a hit on a known path costs one
     dictionary lookup here. When the younger of two dictionaries is full the older is forgotten.
     """
@@ -38,11 +44,15 @@ class Site:
     __slots__ = ("_around", "_before", "_memo", "_serve", "body_plan", "locations", "table")
 
     def __init__(
-        self, table: RoutingTable, locations: Sequence[Location], around: Surroundings
+        self,
+        table: RoutingTable,
+        locations: Sequence[Location],
+        around: Surroundings,
+        lead: Callable[[Site], list[Serve]] | None = None,
     ) -> None:
         self.table = table
         self.locations = locations
-        self._serve = [location.serve for location in locations]
+        self._serve = [x.serve for x in locations] if lead is None else lead(self)
         self._around = around
         bodies = any(location.bodies.limit for location in locations)
         # For the wire: bodies are only read where somebody wants them.

@@ -36,6 +36,7 @@ from s3shield.exchange import (
     Zone,
     must_hash,
 )
+from s3shield.front import Front
 from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, bucket_states, run_aside
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
@@ -103,6 +104,7 @@ class Serving:
                 log=access_log.append,
             )
             self._locations = [self._location(each, around) for each in config.locations]
+            self._front = Front(config.locations, self._locations)
             self._health = self._origins.health()
             if any(location.takes_bodies for location in config.locations):
                 invalidation = Invalidation(config.routing(), self._locations)
@@ -145,7 +147,7 @@ class Serving:
                 starting.append(listen_socket(self._reactor, sock, site))
                 continue
             factory = ChannelFactory(
-                Site(self._config.routing(listen), self._locations, self._around),
+                Site(self._config.routing(listen), self._locations, self._around, self._front.lead),
                 self._reactor,
                 monotonic=self._monotonic,
                 keepalive_timeout=daemon.keepalive_timeout,

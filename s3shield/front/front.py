@@ -1,0 +1,40 @@
+"""All phases, in their order, and what they have in common in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from s3shield.config import LocationConfig
+
+from .phase import Ground, Phase, Serve
+
+if TYPE_CHECKING:
+    from s3shield.exchange import Location, Site
+
+__all__ = ["Front"]
+
+
+class Front:
+    """What stands before the locations of one process.
+
+    configs, locations: alike in order. Everything that phases remember from one request to the
+    next (counts, keys, files that were read) is here once, whatever listener it came in by.
+    """
+
+    def __init__(self, configs: Sequence[LocationConfig], locations: Sequence[Location]) -> None:
+        self._pairs = list(zip(configs, locations, strict=True))
+        # The first sees a request first. What changes answers (the pages of errors) is outside of
+        # what gives them; who may come in is asked before anything is done for him.
+        self._phases: list[Phase] = []
+
+    def lead(self, site: Site) -> list[Serve]:
+        """Return what serves each location, for requests that come in by `site`."""
+        return [self._led(config, location, site) for config, location in self._pairs]
+
+    def _led(self, config: LocationConfig, location: Location, site: Site) -> Serve:
+        ground = Ground(location, config, site)
+        serve: Serve = location.serve
+        for phase in reversed(self._phases):
+            serve = phase(ground, serve)
+        return serve
