@@ -5,10 +5,8 @@ The one truth: reading, `check --dump`, suggestions and the reference page follo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
-
-import attrs
+from collections.abc import Mapping
+from typing import Final
 
 from s3shield.policy import CachePolicy
 from s3shield.routing import Rewrite
@@ -18,6 +16,7 @@ from . import reading as read
 from . import reading_keys as keys
 from . import replicas
 from .admin import admin_listen, networks
+from .spec import Spec
 from .units import parse_flag, parse_seconds, parse_size
 
 __all__ = [
@@ -35,22 +34,6 @@ __all__ = [
     "TLS",
     "Spec",
 ]
-
-
-@attrs.frozen
-class Spec:
-    """One option.
-
-    read: str -> value, raises ValueError. default: the value without it. many: one value
-    a line, may be repeated; the value is the tuple of all. empty: may be given without a
-    value (then the reader gets "", or the tuple is empty). secret: never shown.
-    """
-
-    read: Callable[[str], Any]
-    default: Any = None
-    many: bool = False
-    empty: bool = False
-    secret: bool = False
 
 
 DAEMON: Final[Mapping[str, Spec]] = {
