@@ -50,18 +50,25 @@ class ServerTls:
     """The certificate of a TLS listener, for uvloop and for Twisted.
 
     certificate: path of a PEM file, the server's certificate first, then the chain.
-    key: path of the PEM private key. TLS 1.2 and later, HTTP/1.1 by ALPN.
+    key: path of the PEM private key. TLS 1.2 and later. http2: whether HTTP/2 is offered
+    by ALPN, above HTTP/1.1; the factory then is asked for a channel by what was agreed on.
     """
 
     certificate: str
     key: str
+    http2: bool = False
+
+    @property
+    def protocols(self) -> list[str]:
+        """What is offered by ALPN (RFC 7301), what we like best first."""
+        return ["h2", "http/1.1"] if self.http2 else ["http/1.1"]
 
     def ssl_context(self) -> ssl.SSLContext:
         """Return it for uvloop. Raises `OSError` or `ssl.SSLError` if it does not load."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.certificate, self.key)
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols(self.protocols)
         return context
 
     def certificate_options(self) -> CertificateOptions:
@@ -75,7 +82,7 @@ class ServerTls:
             privateKey=key,
             certificate=chain[0],
             extraCertChain=chain[1:],
-            acceptableProtocols=[b"http/1.1"],
+            acceptableProtocols=[name.encode("ascii") for name in self.protocols],
         )
 
 
