@@ -12,6 +12,7 @@ from s3shield.policy import ANY_METHOD, CachePolicy, TTLTable
 from s3shield.routing import Pattern, QueryPolicy
 from s3shield.signing import Endpoint
 
+from .access import read_access
 from .build_bucket import build_bucket, build_connection
 from .errors import nearest
 from .given import Given, Sources, Value, find
@@ -85,6 +86,7 @@ class Locations:
                 [*inner, self.top] if base is None else [*inner, base, self.top]
             ),
             purge_allow=_get(chain, "purge_allow"),
+            access=read_access(chain, self.sources),
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )

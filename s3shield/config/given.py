@@ -25,7 +25,8 @@ class Value:
     """An option's value, and where it came from.
 
     broken: it could not be read. hidden: the text behind it, where that is not in the file
-    itself and so must not be shown in a message.
+    itself and so must not be shown in a message. lines: of each value, of an option that may
+    have many.
     """
 
     value: Any = attrs.field(repr=False)
@@ -34,6 +35,7 @@ class Value:
     line: int
     broken: bool = False
     hidden: tuple[str, ...] = attrs.field(default=(), repr=False)
+    lines: tuple[int, ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen
@@ -135,6 +137,7 @@ def _one(read: Callable[[str], Any], text: str, *, hide: bool) -> tuple[Any, str
 
 def _take_option(option: Option, title: str, spec: Spec, sources: Sources) -> Value:
     good: list[Any] = []
+    at_lines: list[int] = []
     lines = [(line.number, line.text) for line in option.lines]
     if not spec.many and lines:
         if spec.secret and len(lines) > 1:
@@ -169,6 +172,7 @@ def _take_option(option: Option, title: str, spec: Spec, sources: Sources) -> Va
                 broken = True
             else:
                 good.append(value)
+                at_lines.append(number)
     if not lines:
         if not spec.empty:
             at = Value(None, title, option.name, option.number, broken=True)
@@ -176,7 +180,8 @@ def _take_option(option: Option, title: str, spec: Spec, sources: Sources) -> Va
             return at
         good = [] if spec.many else [spec.read("")]
     if spec.many:
-        return Value(tuple(good), title, option.name, option.number, broken, tuple(hidden))
+        found_at = (broken, tuple(hidden), tuple(at_lines))
+        return Value(tuple(good), title, option.name, option.number, *found_at)
     value = good[0] if good else None
     return Value(value, title, option.name, option.number, broken or not good, tuple(hidden))
 

@@ -15,6 +15,7 @@ from s3shield.signing import SignMode
 from . import reading as read
 from . import reading_keys as keys
 from . import replicas
+from .access import ACCESS
 from .admin import admin_listen, networks
 from .spec import Spec
 from .units import parse_flag, parse_seconds, parse_size
@@ -122,6 +123,7 @@ SERVER: Final[Mapping[str, Spec]] = {
 _POLICY: Final = CachePolicy()
 
 LOCATION: Final[Mapping[str, Spec]] = {
+    **ACCESS,
     "bucket": Spec(read.word),
     "origin": Spec(read.plain_origin),
     "rewrite": Spec(Rewrite.parse, (), many=True, empty=True),
@@ -183,7 +185,7 @@ LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             "metrics",
-            *("proxy_cache_purge", "allow", "deny", "satisfy"),
+            "proxy_cache_purge",
             *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
             *("set_real_ip_from", "real_ip_header", "tls_client_ca"),

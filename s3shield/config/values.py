@@ -16,6 +16,7 @@ from s3shield.policy import CachePolicy
 from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable, Template
 from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 
+from .access import AccessConfig
 from .listen import Listen
 
 __all__ = [
@@ -215,6 +216,7 @@ class LocationConfig:
     missing_403 and such are in it. connection: origin_* options. proxy_cache_lock_timeout,
     proxy_cache_lock_age: None for no limit. range_connections: how many fetch one body.
     read_ahead: bytes, None for off. purge_allow: who may use the method PURGE.
+    access: who may come in.
     """
 
     pattern: Pattern
@@ -237,6 +239,7 @@ class LocationConfig:
     range_connections: int = 1
     read_ahead: int | None = None
     client_max_body_size: int = 1 << 20
+    access: AccessConfig = attrs.field(factory=AccessConfig)
     where: str = _where()
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from s3shield.config import LocationConfig
 
+from .access import Access
 from .phase import Ground, Phase, Serve
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Front:
         self._pairs = list(zip(configs, locations, strict=True))
         # The first sees a request first. What changes answers (the pages of errors) is outside of
         # what gives them; who may come in is asked before anything is done for him.
-        self._phases: list[Phase] = []
+        self._phases: list[Phase] = [Access().phase]
 
     def lead(self, site: Site) -> list[Serve]:
         """Return what serves each location, for requests that come in by `site`."""

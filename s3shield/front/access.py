@@ -1,0 +1,50 @@
+"""Which checks a location has, in nginx's order, and what they remember of one process."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from s3shield.access import Addresses, Verdict
+from s3shield.config import LocationConfig
+from s3shield.policy import Request
+
+from .gate import Check, Gate
+from .phase import Ground, Serve
+
+__all__ = ["Access"]
+
+_SEEN: Final = 4096
+"""Addresses whose verdicts are remembered by a location."""
+
+
+class Access:
+    """Makes the gates of a process's locations; `phase` is the phase."""
+
+    def phase(self, ground: Ground, serve: Serve) -> Serve:
+        """Return `serve` behind the location's checks; itself where there are none."""
+        config = ground.config
+        checks = self._checks(config)
+        if not checks:
+            return serve
+        return Gate(ground, serve, checks, some=config.access.satisfy == "any")
+
+    def _checks(self, config: LocationConfig) -> list[Check]:
+        checks: list[Check] = []
+        if config.access.rules:
+            checks.append(_by_address(Addresses(config.access.rules)))
+        return checks
+
+
+def _by_address(addresses: Addresses) -> Check:
+    seen: dict[bytes, Verdict] = {}
+
+    def check(request: Request) -> Verdict:
+        peer = request.peer
+        if peer in seen:
+            return seen[peer]
+        if len(seen) >= _SEEN:
+            seen.clear()
+        seen[peer] = verdict = addresses.verdict(peer)
+        return verdict
+
+    return check

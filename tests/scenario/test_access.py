@@ -1,0 +1,188 @@
+"""Access rules cannot be got round: what is refused is refused however it is asked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .harness import Scenario, answer
+
+INTERN: Final = """
+[location:/intern/]
+origin = http://127.0.0.1:{port}
+proxy_cache = main
+proxy_cache_valid = any 1h
+{rules}
+"""
+ANSWERS: Final = ("/intern/a", "/intern/", "/a")
+
+SAME_PATH: Final = (
+    "/intern/a",
+    "/%69ntern/a",
+    "/intern%2Fa",
+    "/intern%2fa",
+    "/%69%6E%74%65%72%6e/a",
+    "/intern/./a",
+    "/intern/a;x=1",
+    "/intern/;/a",
+    "/intern/a?x=/a",
+    "/intern/a?",
+    "/intern/a.",
+    "/intern/a%20",
+    "/intern/%2561",
+    "/intern/%2e%2e/a",
+    "/intern/x/../a",
+    "/intern//a",
+    "http://shield.test/intern/a",
+    "HTTP://elsewhere.test/intern/a",
+    "http://shield.test:8080/%69ntern/a",
+)
+"""Targets that lead into `/intern/`, in ways that one rule may see and another not."""
+ELSEWHERE: Final = (
+    "//intern/a",
+    "/./intern/a",
+    "/x/../intern/a",
+    "/%2e/intern/a",
+    "/%2fintern/a",
+    "/;/intern/a",
+    "/INTERN/a",
+    "/intern./a",
+    "/intern%20/a",
+    "/intern;/a",
+    "/intern%253B/a",
+    "/%2569ntern/a",
+    "/intern%252Fa",
+    "/intern%5Ca",
+    "\\intern\\a",
+    "/intern",
+)
+"""Targets that do not: whoever answers, nothing of `/intern/` is in the answer."""
+FIELDS: Final = (
+    {"range": "bytes=0-3"},
+    {"range": "bytes=0-0,2-2"},
+    {"if_none_match": "*"},
+    {"if_none_match": '"secret"'},
+    {"if_modified_since": "Thu, 01 Jan 2026 00:00:00 GMT"},
+    {"if_match": '"other"'},
+    {"if_range": '"secret"', "range": "bytes=0-3"},
+    {"cache_control": "only-if-cached"},
+    {"cache_control": "no-cache"},
+    {"x_forwarded_for": "127.0.0.1"},
+    {"x_real_ip": "10.0.0.1"},
+    {"forwarded": "for=10.0.0.1"},
+    {"x_original_url": "/a"},
+    {"x_rewrite_url": "/a"},
+    {"x_http_method_override": "OPTIONS"},
+    {"host": "elsewhere.test"},
+    {"host": "SHIELD.test:99"},
+    {"host": ""},
+    {"authorization": "AWS4-HMAC-SHA256 Credential=x"},
+    {"upgrade": "h2c", "connection": "upgrade"},
+)
+METHODS: Final = (
+    *(
+        "HEAD",
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+        "OPTIONS",
+        "PURGE",
+        "TRACE",
+        "get",
+        "Get",
+        "PROPFIND",
+    ),
+)
+
+
+class RefusedTests(Scenario):
+    """A table of attempts on a location that nobody may come in at."""
+
+    async def gated(self, rules: str) -> None:
+        """Serve `/intern/` behind `rules` and everything else openly."""
+        for target in (*ANSWERS, *SAME_PATH, *ELSEWHERE):
+            inside = target in SAME_PATH or target.startswith("/intern/")
+            said = b"secret" if inside else b"open"
+            self.origin.answers[target] = answer(body=said, headers={"ETag": '"secret"'})
+        more = INTERN.format(port=self.origin.number, rules=rules)
+        await self.shield(location="proxy_cache_valid = any 1h", more=more)
+
+    def asked_inside(self) -> list[str]:
+        """What of `/intern/` went to the origin."""
+        return [target for target in self.origin.targets() if target in SAME_PATH]
+
+    async def test_targets(self) -> None:
+        """However the path is written, who leads to the location meets its rule."""
+        await self.gated("deny = all")
+        for target in SAME_PATH:
+            got = await self.get(target)
+            self.assertIn(got.status, (400, 403), target)
+            self.assertNotIn(b"secret", got.body, target)
+        for target in ELSEWHERE:
+            got = await self.get(target)
+            self.assertNotIn(b"secret", got.body, target)
+        self.assertEqual([], self.asked_inside())
+
+    async def test_fields(self) -> None:
+        """Neither conditions, ranges, wishes about the cache nor tales about the client help."""
+        await self.gated("deny = all")
+        for fields in FIELDS:
+            got = await self.get("/intern/a", **fields)
+            self.assertIn(got.status, (400, 403), fields)
+            self.assertNotIn("etag", got.headers, fields)
+            self.assertNotIn("x-cache-status", got.headers, fields)
+        self.assertEqual([], self.asked_inside())
+
+    async def test_methods(self) -> None:
+        """Every method meets the rule: nothing is changed, purged or told by one."""
+        await self.gated("deny = all\npurge_allow = 127.0.0.1")
+        for method in METHODS:
+            got = await self.get("/intern/a", method)
+            self.assertIn(got.status, (400, 403), method)
+            self.assertNotIn("allow", got.headers, method)
+        self.assertEqual([], self.asked_inside())
+
+    async def test_cached(self) -> None:
+        """What one location has stored another does not give to whom its rule keeps out."""
+        for target in ANSWERS:
+            self.origin.answers[target] = answer(body=b"secret")
+        port = self.origin.number
+        await self.shield(
+            location="proxy_cache_valid = any 1h",
+            more=INTERN.format(port=port, rules="deny = all")
+            + f"[location:/open/]\norigin = http://127.0.0.1:{port}\nproxy_cache = main\n"
+            "proxy_cache_valid = any 1h\nrewrite = ^/open/(.*) /intern/$1\n",
+        )
+        self.assertEqual(200, (await self.get("/open/a")).status)
+        self.assertEqual("HIT", (await self.get("/open/a")).cache)
+        for method in ("GET", "HEAD"):
+            self.assertEqual(403, (await self.get("/intern/a", method)).status)
+
+    async def test_pipelined(self) -> None:
+        """Each request of a connection is asked anew, whatever came before it."""
+        await self.gated("deny = all")
+        client = await self.connect()
+        lines = ("/a", "/intern/a", "/a", "/intern/a", "/a")
+        client.send(b"".join(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % x.encode() for x in lines))
+        got = [await client.take() for _ in lines]
+        self.assertEqual([200, 403, 200, 403, 200], [each.status for each in got])
+        self.assertEqual([], self.asked_inside())
+
+    async def test_upload(self) -> None:
+        """An upload is refused before its body is read, with or without Expect."""
+        await self.gated("deny = all\nmethods = any")
+        for expect in (b"", b"Expect: 100-continue\r\n"):
+            client = await self.connect()
+            client.send(
+                b"PUT /intern/a HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n%b\r\n" % expect
+            )
+            while b"\r\n" not in client.buffer and await client.more():
+                pass
+            self.assertTrue(client.buffer.startswith(b"HTTP/1.1 403 "), client.buffer[:40])
+        self.assertEqual([], self.asked_inside())
+
+    async def test_logged(self) -> None:
+        """The access log has the refusal."""
+        await self.gated("deny = all")
+        await self.get("/intern/a")
+        self.assertEqual([403], [line["status"] for line in self.logged()])
