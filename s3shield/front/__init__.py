@@ -6,5 +6,6 @@ A location without any has none, and a hit on it pays nothing.
 
 from .front import Front
 from .phase import Ground, Phase, Serve
+from .process import Process
 
-__all__ = ["Front", "Ground", "Phase", "Serve"]
+__all__ = ["Front", "Ground", "Phase", "Process", "Serve"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from s3shield.access import Addresses, Verdict
@@ -10,6 +11,7 @@ from s3shield.policy import Request
 
 from .gate import Check, Gate
 from .phase import Ground, Serve
+from .process import Process
 
 __all__ = ["Access"]
 
@@ -19,6 +21,12 @@ _SEEN: Final = 4096
 
 class Access:
     """Makes the gates of a process's locations; `phase` is the phase."""
+
+    def __init__(self, configs: Sequence[LocationConfig], process: Process) -> None:
+        self._process = process
+
+    def stop(self) -> None:
+        """Ask no more."""
 
     def phase(self, ground: Ground, serve: Serve) -> Serve:
         """Return `serve` behind the location's checks; itself where there are none."""

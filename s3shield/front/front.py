@@ -9,6 +9,7 @@ from s3shield.config import LocationConfig
 
 from .access import Access
 from .phase import Ground, Phase, Serve
+from .process import Process
 
 if TYPE_CHECKING:
     from s3shield.exchange import Location, Site
@@ -23,11 +24,21 @@ class Front:
     next (counts, keys, files that were read) is here once, whatever listener it came in by.
     """
 
-    def __init__(self, configs: Sequence[LocationConfig], locations: Sequence[Location]) -> None:
+    def __init__(
+        self,
+        configs: Sequence[LocationConfig],
+        locations: Sequence[Location],
+        process: Process,
+    ) -> None:
         self._pairs = list(zip(configs, locations, strict=True))
         # The first sees a request first. What changes answers (the pages of errors) is outside of
         # what gives them; who may come in is asked before anything is done for him.
-        self._phases: list[Phase] = [Access().phase]
+        self._access = Access(configs, process)
+        self._phases: list[Phase] = [self._access.phase]
+
+    def stop(self) -> None:
+        """Let go of what is held: requests are over."""
+        self._access.stop()
 
     def lead(self, site: Site) -> list[Serve]:
         """Return what serves each location, for requests that come in by `site`."""

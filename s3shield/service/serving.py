@@ -36,7 +36,7 @@ from s3shield.exchange import (
     Zone,
     must_hash,
 )
-from s3shield.front import Front
+from s3shield.front import Front, Process
 from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, bucket_states, run_aside
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
@@ -83,6 +83,8 @@ class Serving:
         self._clock = clock
         self._monotonic = monotonic
         self._origins = Origins(reactor, config, clock=clock, monotonic=monotonic)
+        process = Process(reactor, clock, monotonic)
+        self._front = Front((), (), process)  # until there are locations
         self._health: list[Health] = []
         self._ports: list[IListeningPort] = []
         self._factories: list[ChannelFactory] = []
@@ -104,7 +106,7 @@ class Serving:
                 log=access_log.append,
             )
             self._locations = [self._location(each, around) for each in config.locations]
-            self._front = Front(config.locations, self._locations)
+            self._front = Front(config.locations, self._locations, process)
             self._health = self._origins.health()
             if any(location.takes_bodies for location in config.locations):
                 invalidation = Invalidation(config.routing(), self._locations)
@@ -203,6 +205,7 @@ class Serving:
     def _close(self) -> None:
         for evictor in self._evictors:
             evictor.stop()
+        self._front.stop()
         self._threads.stop()
         for zone in self._zones.values():
             if zone.claiming is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import load
-from s3shield.front import Front
+from s3shield.front import Front, Process
 
 
 @attrs.frozen
@@ -28,5 +29,5 @@ class BareTests(SynchronousTestCase):
         with open(file, "w") as text:
             text.write("[location:/]\norigin = http://127.0.0.1:1\n[s3shield]\nlisten = 8080\n")
         location: Any = Bare()
-        front = Front(load(file).locations, [location])
+        front = Front(load(file).locations, [location], Process(None, time.time, time.monotonic))
         self.assertEqual([location.serve], front.lead(lambda request, downstream: None))

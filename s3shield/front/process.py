@@ -1,0 +1,23 @@
+"""What phases have of the process that they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+__all__ = ["Process"]
+
+
+@attrs.frozen
+class Process:
+    """What phases have of their process.
+
+    reactor: the running one. clock: wall time, seconds since the epoch; monotonic: for
+    durations.
+    """
+
+    reactor: Any
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
