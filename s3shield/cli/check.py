@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from s3shield.config import dump
-from s3shield.ops import compile_format
+from s3shield.ops import Certificates, compile_format
 
 from .command import Console, Subparsers, add_command, loaded
 
@@ -17,7 +17,7 @@ examples:
   s3shield check --dump /etc/s3shield/s3shield.ini
 
 Each mistake is one line, FILE:LINE: [section] option: what is wrong. Files and variables
-that the configuration names are read; no socket is bound and no cache is opened.
+that the configuration names are read, certificates too; no socket is bound and no cache is opened.
 
 exit status: 0 when there is no mistake, 1 when there is one, 2 for wrong usage
 """
@@ -51,6 +51,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         compile_format(access_log.format)
     except ValueError as error:
         console.err(f"{access_log.where}: [s3shield] access_log: {error}")
+        return 1
+    problems = Certificates(config).problems()
+    for problem in problems:
+        console.err(problem)
+    if problems:
         return 1
     for warning in config.warnings:
         console.err(f"warning: {warning}")

@@ -5,6 +5,7 @@ from .errors import ConfigError, ConfigErrors
 from .listen import Listen
 from .load import load, loads
 from .text import escape
+from .tls import TlsConfig
 from .values import (
     AUTO,
     AccessLogConfig,
@@ -36,6 +37,7 @@ __all__ = [
     "LocationConfig",
     "OriginConfig",
     "ServerConfig",
+    "TlsConfig",
     "dump",
     "escape",
     "load",

@@ -12,6 +12,7 @@ from .access import access_pairs
 from .listen import Listen
 from .reading_keys import MASK
 from .text import escape
+from .tls import TlsConfig
 from .units import format_seconds, format_size
 from .values import (
     AUTO,
@@ -79,7 +80,7 @@ def _url(endpoint: Endpoint) -> str:
 
 
 def _daemon(daemon: DaemonConfig) -> Pairs:
-    yield from _listens(daemon.listen)
+    yield from _listens(daemon.listen, daemon.tls)
     yield "admin_listen", None if daemon.admin_listen is None else str(daemon.admin_listen)
     yield "workers", "auto" if daemon.workers == AUTO else str(daemon.workers)
     yield "access_log", f"{daemon.access_log.target} {daemon.access_log.format}"
@@ -95,14 +96,15 @@ def _daemon(daemon: DaemonConfig) -> Pairs:
     yield "stall_log", _timeout(daemon.stall_log)
 
 
-def _listens(listens: Iterable[Listen]) -> Pairs:
-    certificate = key = None
+def _listens(listens: Iterable[Listen], tls: TlsConfig) -> Pairs:
     for listen in listens:
         yield "listen", str(listen)
-        certificate = certificate or listen.certificate
-        key = key or listen.certificate_key
-    yield "tls_certificate", certificate
-    yield "tls_certificate_key", key
+    for certificate, key in tls.pairs:
+        yield "tls_certificate", certificate
+        yield "tls_certificate_key", key
+    if tls.client_ca is not None:
+        yield "tls_client_ca", tls.client_ca
+        yield "tls_verify_client", tls.verify_client
 
 
 def _cache(cache: CacheConfig) -> Pairs:
@@ -161,7 +163,7 @@ def _connection(connection: OriginConfig) -> Pairs:
 def _server(server: ServerConfig) -> Pairs:
     if server.server_name:
         yield "server_name", " ".join(server.server_name)
-    yield from _listens(server.listen)
+    yield from _listens(server.listen, server.tls)
 
 
 def _location(location: LocationConfig) -> Pairs:

@@ -16,6 +16,8 @@ Kind = Literal["tcp", "unix", "systemd", "endpoint"]
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _ENDPOINT: Final = re.compile(r"(tcp6?|ssl|tls|unix|fd|haproxy|txsni|le|onion):")
+_FLAGS: Final = ("tls", "proxy_protocol")
+"""Words after an address, each a field."""
 
 
 @attrs.frozen
@@ -25,8 +27,8 @@ class Listen:
     kind: tcp, unix, systemd (an inherited socket) or endpoint (a Twisted endpoint string).
     text: as `s3shield.wire.bind` takes it, without `tls`; also what two of the same are
     known by. host: str, `0.0.0.0` for every IPv4 address, IPv6 without brackets; port:
-    int, for systemd the socket's index. path: of a unix socket. tls: bool.
-    certificate, certificate_key: paths of PEM files when tls. where: `file:line`.
+    int, for systemd the socket's index. path: of a unix socket. tls, proxy_protocol: bool,
+    the words after the address. where: `file:line`.
     """
 
     kind: Kind
@@ -35,13 +37,12 @@ class Listen:
     port: int = 0
     path: str = ""
     tls: bool = False
-    certificate: str | None = None
-    certificate_key: str | None = None
+    proxy_protocol: bool = False
     where: str = attrs.field(default="", eq=False)
 
     @classmethod
     def parse(cls, line: str, where: str = "") -> Listen:
-        """Read an address, perhaps followed by `tls`. Raises BadValueError.
+        """Read an address, perhaps followed by `tls` and `proxy_protocol`. Raises BadValueError.
 
         `host:port`, `port`, `*:port`, `[v6]:port`, `unix:/path`, `systemd:0`, or a Twisted
         endpoint string.
@@ -50,11 +51,17 @@ class Listen:
         if not words:
             raise BadValueError("a listen line looks like 127.0.0.1:8080")
         text, *flags = words
-        if flags not in ([], ["tls"]):
-            if flags == ["ssl"]:
+        for flag in flags:
+            if flag == "ssl":
                 raise BadValueError("the word after an address is tls", "ssl", "tls")
-            raise BadValueError("after an address only `tls` can follow", " ".join(flags))
-        tls = bool(flags)
+            if flag not in _FLAGS or flags.count(flag) > 1:
+                known = " and ".join(f"`{each}`" for each in _FLAGS)
+                raise BadValueError(f"after an address only {known} can follow", " ".join(flags))
+        found = cls._address(text, tls="tls" in flags, where=where)
+        return attrs.evolve(found, proxy_protocol="proxy_protocol" in flags)
+
+    @classmethod
+    def _address(cls, text: str, *, tls: bool, where: str) -> Listen:
         if text.startswith("systemd:"):
             index = text.removeprefix("systemd:")
             if not re.fullmatch(r"[0-9]{1,4}", index):
@@ -74,7 +81,8 @@ class Listen:
 
     def __str__(self) -> str:
         """As in the configuration."""
-        return f"{self.text} tls" if self.tls else self.text
+        words = [word for word in _FLAGS if getattr(self, word)]
+        return " ".join([self.text, *words])
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -14,11 +14,13 @@ import attrs
 from s3shield.routing import Pattern
 
 from .build_location import Locations
+from .build_tls import build_tls, check_places
 from .errors import Complaints, ConfigError, ConfigErrors, nearest
-from .given import Given, ModeOf, ReadFile, Sources, Value, find, take
+from .given import Given, ModeOf, ReadFile, Sources, Value, take
 from .listen import Listen
 from .options import CACHE, DAEMON
 from .text import KINDS, Section, read_ini
+from .tls import TlsConfig
 from .values import (
     AccessLogConfig,
     CacheConfig,
@@ -109,15 +111,18 @@ class _Loader:
         servers = self.given["server"]
         locations = Locations(self.sources, top, buckets, caches)
         cache_configs = self.caches()
-        daemon_listen = self.listens(top, top)
+        daemon_listen = self.listens(top)
         server_configs = tuple([self.server(given, top) for given in servers])
         built = self.locations(locations, servers)
         locations.unused_buckets()
         self.check_replicas(buckets)
-        self.check_servers(server_configs, daemon_listen)
+        self.check_servers(server_configs)
+        enough = any(server.tls.pairs for server in server_configs)
+        tls = build_tls([top], daemon_listen, self.sources, enough=enough)
+        check_places(servers, server_configs, daemon_listen, tls, self.sources)
         if not daemon_listen and not any(server.listen for server in server_configs):
             daemon_listen = (Listen.parse(_DEFAULT_LISTEN, where=self.sources.where(top)),)
-        daemon = self.daemon(top, daemon_listen)
+        daemon = self.daemon(top, daemon_listen, tls)
         admin = daemon.admin_listen
         places = [daemon_listen, *[server.listen for server in server_configs]]
         if admin is not None and any(
@@ -206,57 +211,35 @@ class _Loader:
             )
         return found
 
-    def listens(self, given: Given, top: Given) -> tuple[Listen, ...]:
-        """Return a section's own `listen` lines, with their certificates."""
+    def listens(self, given: Given) -> tuple[Listen, ...]:
+        """Return a section's own `listen` lines."""
         value = given.values.get("listen")
         if value is None:
             return ()
-        pair = [find([given, top], name) for name in ("tls_certificate", "tls_certificate_key")]
         found: dict[str, Listen] = {}
         for listen in value.value:
             if listen.text in found and listen.port:
                 self.sources.complain(value, f"{listen.text} is there twice")
                 continue
             each = attrs.evolve(listen, where=self.sources.where(value))
-            if listen.tls:
-                for at, option in zip(
-                    pair, ("tls_certificate", "tls_certificate_key"), strict=True
-                ):
-                    if at is None:
-                        self.sources.complain(
-                            given, f"it is missing: `listen = {listen}` needs it", option=option
-                        )
-                files = [None if at is None else at.value for at in pair]
-                each = attrs.evolve(each, certificate=files[0], certificate_key=files[1])
             found[f"{listen.text} {len(found)}" if not listen.port else listen.text] = each
         return tuple(found.values())
 
     def server(self, given: Given, top: Given) -> ServerConfig:
         names = given.values.get("server_name")
+        listens = self.listens(given)
         return ServerConfig(
             name=given.name,
             server_name=() if names is None or names.broken else names.value,
-            listen=self.listens(given, top),
+            listen=listens,
+            tls=build_tls([given, top], listens, self.sources),
             where=self.sources.where(given),
         )
 
-    def check_servers(
-        self, servers: Sequence[ServerConfig], daemon_listen: Sequence[Listen]
-    ) -> None:
-        """Complain about names and addresses that two servers cannot both have."""
-        listens: dict[str, Listen] = {each.text: each for each in daemon_listen}
+    def check_servers(self, servers: Sequence[ServerConfig]) -> None:
+        """Complain about names that two servers cannot both have."""
         names: dict[tuple[str, str], int] = {}
         for given, server in zip(self.given["server"], servers, strict=True):
-            for listen in server.listen:
-                other = listens.setdefault(listen.text, listen)
-                facts = [
-                    (each.tls, each.certificate, each.certificate_key) for each in (other, listen)
-                ]
-                if facts[0] != facts[1]:
-                    self.sources.complain(
-                        given.values["listen"],
-                        f"{listen.text} has one certificate, or none, for all (see {other.where})",
-                    )
             at = given.values.get(
                 "server_name", Value(None, given.title, "server_name", given.line)
             )
@@ -335,7 +318,7 @@ class _Loader:
             built += [locations.build(given, server, pattern) for server in homes]
         return tuple(built)
 
-    def daemon(self, top: Given, listen: tuple[Listen, ...]) -> DaemonConfig:
+    def daemon(self, top: Given, listen: tuple[Listen, ...], tls: TlsConfig) -> DaemonConfig:
         values: dict[str, Any] = {
             name: value.value
             for name, value in top.values.items()
@@ -349,5 +332,5 @@ class _Loader:
             where = self.sources.where(top.values["admin_listen"])
             values["admin_listen"] = attrs.evolve(values["admin_listen"], where=where)
         values.setdefault("access_log", AccessLogConfig())
-        values["listen"] = listen
+        values.update(listen=listen, tls=tls)
         return DaemonConfig(where=self.sources.where(top), **values)

@@ -54,8 +54,8 @@ DAEMON: Final[Mapping[str, Spec]] = {
 }
 
 TLS: Final[Mapping[str, Spec]] = {
-    "tls_certificate": Spec(read.text),
-    "tls_certificate_key": Spec(read.text),
+    "tls_certificate": Spec(read.text, (), many=True),
+    "tls_certificate_key": Spec(read.text, (), many=True),
 }
 
 CACHE: Final[Mapping[str, Spec]] = {

@@ -18,6 +18,7 @@ from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 
 from .access import AccessConfig
 from .listen import Listen
+from .tls import TlsConfig, hosts_at
 
 __all__ = [
     "AUTO",
@@ -71,7 +72,8 @@ class DaemonConfig:
     nowhere. workers: AUTO, 0 to serve in this
     process, or a number. error_log: None when left out. keepalive_timeout,
     client_header_timeout, send_timeout: nginx's, about clients. stall_log: what holds the
-    event loop for more seconds is told; None: nothing is watched.
+    event loop for more seconds is told; None: nothing is watched. tls: where no server has
+    certificates of its own.
     """
 
     listen: tuple[Listen, ...] = ()
@@ -87,6 +89,7 @@ class DaemonConfig:
     client_header_timeout: float = 60.0
     send_timeout: float = 60.0
     stall_log: float | None = None
+    tls: TlsConfig = attrs.field(factory=TlsConfig)
     where: str = _where()
 
 
@@ -196,12 +199,14 @@ class ServerConfig:
     """`[server:NAME]`.
 
     server_name: lower-case names and `*.wildcards`; empty takes every name. listen: its
-    own lines; it is reached at these and at the daemon's, without any at all there are.
+    own lines; it is reached at these and at the daemon's, without any at all there are. tls:
+    shown for its names.
     """
 
     name: str
     server_name: tuple[str, ...] = ()
     listen: tuple[Listen, ...] = ()
+    tls: TlsConfig = attrs.field(factory=TlsConfig)
     where: str = _where()
 
 
@@ -304,6 +309,10 @@ class Config:
             else:
                 found.setdefault(listen.text, listen)
         return (*found.values(), *anonymous)
+
+    def tls_hosts(self, listen: Listen) -> list[tuple[tuple[str, ...], TlsConfig]]:
+        """Return (server names, certificates) in order of a TLS listener; one at least."""
+        return hosts_at(listen, self.daemon.listen, self.daemon.tls, self.servers)
 
     def routing(self, listen: Listen | None = None) -> RoutingTable:
         """Return the routing of requests that arrive at `listen`; None: at any.

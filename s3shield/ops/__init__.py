@@ -4,6 +4,8 @@ from s3shield.ops.access_log import AccessLog
 from s3shield.ops.admin import Purges, admin_site
 from s3shield.ops.aside import run_aside
 from s3shield.ops.bucket_state import BucketState, bucket_states
+from s3shield.ops.certificate_watch import CertificateWatch
+from s3shield.ops.certificates import Certificates
 from s3shield.ops.credential_fetch import Fetched, UnavailableError, describe, fetch
 from s3shield.ops.credential_watch import CredentialWatch
 from s3shield.ops.daemon import Daemon
@@ -17,6 +19,8 @@ __all__ = [
     "LEVELS",
     "AccessLog",
     "BucketState",
+    "CertificateWatch",
+    "Certificates",
     "CredentialWatch",
     "Daemon",
     "ErrorLog",

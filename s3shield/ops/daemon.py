@@ -27,6 +27,8 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from s3shield.ops.access_log import AccessLog
+from s3shield.ops.certificate_watch import CertificateWatch
+from s3shield.ops.certificates import Certificates
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.key_watch import KeyWatch
 from s3shield.ops.plan import Plan, StartError
@@ -76,6 +78,13 @@ class Daemon(Service):
             reactor=reactor,
             in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
             clock=time.time,
+            log=self.log,
+        )
+
+        self._certificates = CertificateWatch(
+            Certificates(plan.config).all,
+            reactor=reactor,
+            in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
             log=self.log,
         )
 
@@ -149,6 +158,7 @@ class Daemon(Service):
         where = ", ".join(str(listen) for listen in self._plan.listens)
         self.log.info("ready: listening on {where}, {how}", where=where, how=how)
         self._keys.start()
+        self._certificates.start()
         if self._serving is not None:
             self._stalls = watch_stalls(self._reactor, self._plan.config.daemon.stall_log, self.log)
 
@@ -221,6 +231,7 @@ class Daemon(Service):
         """Drain and stop. Fires when no worker is left and the logs are closed."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         self._keys.stop()
+        self._certificates.stop()
         if self._workers is not None:
             for listening in self._sockets:
                 listening.close()

@@ -24,10 +24,11 @@ from twisted.python.util import runAsEffectiveUser
 
 from s3shield.config import AUTO, Config, ConfigErrors, ErrorLogConfig, Listen, load
 from s3shield.ops.access_log import AccessLog
+from s3shield.ops.certificates import Certificates
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.log_format import compile_format
 from s3shield.ops.workers import usable_cpus
-from s3shield.wire import BindError, ServerTls, bind
+from s3shield.wire import BindError, bind
 
 __all__ = ["Plan", "StartError", "make_plan"]
 
@@ -132,14 +133,7 @@ class Plan:
                 reason = error.strerror or str(error)
                 where = cache.where or self.path
                 problems.append(f"{where}: [cache:{cache.name}] cannot write in {path}: {reason}")
-        for listen in self.listens:
-            if listen.tls:
-                tls = ServerTls(listen.certificate or "", listen.certificate_key or "")
-                try:
-                    tls.ssl_context()
-                except OSError as error:  # an SSLError is one
-                    reason = error.strerror or str(error)
-                    problems.append(f"{listen.where}: {listen}: {tls.certificate}: {reason}")
+        self._as_user(lambda: problems.extend(Certificates(self.config).problems()))
         if problems:
             raise StartError("\n".join(problems))
 

@@ -37,11 +37,19 @@ from s3shield.exchange import (
     must_hash,
 )
 from s3shield.front import Front, Process
-from s3shield.ops import AccessLog, CredentialWatch, KeyWatch, admin_site, bucket_states, run_aside
+from s3shield.ops import (
+    AccessLog,
+    Certificates,
+    CertificateWatch,
+    CredentialWatch,
+    KeyWatch,
+    admin_site,
+    bucket_states,
+    run_aside,
+)
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
     ChannelFactory,
-    ServerTls,
     listen_socket,
 )
 
@@ -124,6 +132,12 @@ class Serving:
             clock=clock,
             renew=self._origins.renew,
         )
+        self._certificates = Certificates(config)
+        self.certificates = CertificateWatch(
+            self._certificates.all,
+            reactor=reactor,
+            in_thread=partial(deferToThreadPool, reactor, self._threads),
+        )
         self.credentials = CredentialWatch(
             config.buckets.values(),
             reactor=reactor,
@@ -139,7 +153,13 @@ class Serving:
                 bucket.lacks = partial(self.credentials.lacks, name)
 
     def start(self, sockets: Sequence[tuple[Listen, Any]]) -> Deferred[None]:
-        """Serve on bound and listening sockets; fires when all of them are served."""
+        """Serve on bound and listening sockets; fires when all of them are served.
+
+        Raises ServiceError for a certificate that cannot be used.
+        """
+        problems = self._certificates.problems()
+        if problems:
+            raise ServiceError("\n".join(problems))
         starting = []
         daemon = self._config.daemon
         for listen, sock in sockets:
@@ -158,15 +178,14 @@ class Serving:
                 rejected=self._access_log.refused,
             )
             self._factories.append(factory)
-            tls = None
-            if listen.tls and listen.certificate and listen.certificate_key:
-                tls = ServerTls(listen.certificate, listen.certificate_key)
+            tls = self._certificates.of(listen)
             starting.append(listen_socket(self._reactor, sock, factory, tls))
         for evictor in self._evictors:
             evictor.start()
         for health in self._health:
             health.start()
         self.keys.start()
+        self.certificates.start()
         self.credentials.start()
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
 
@@ -183,6 +202,7 @@ class Serving:
 
     async def _stop(self, seconds: float) -> None:
         self.keys.stop()
+        self.certificates.stop()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         draining = gatherResults([factory.drain() for factory in self._factories])

@@ -5,16 +5,20 @@ from __future__ import annotations
 from .bridge import RequestDownstream, request_from
 from .channel_factory import ChannelFactory
 from .downstream import Downstream, Octets, Site
-from .listen import BindError, ServerTls, bind, listen_socket
+from .listen import BindError, bind, listen_socket
 from .origin_call import OriginCall, Receiver
 from .origin_pool import OriginAddress, OriginOptions, OriginPool, OriginStats
+from .tls import Certificate, CertificateError, LoadedCertificate, ServerTls
 from .upload import BodyPlan, StreamedRequest, Upload, UploadSink
 
 __all__ = [
     "BindError",
     "BodyPlan",
+    "Certificate",
+    "CertificateError",
     "ChannelFactory",
     "Downstream",
+    "LoadedCertificate",
     "Octets",
     "OriginAddress",
     "OriginCall",

@@ -10,27 +10,24 @@ import functools
 import os
 import re
 import socket
-import ssl
 import stat
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import uvloop
-from OpenSSL import crypto
 from twisted.internet import tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
-from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from s3shield.wire.tls import ServerTls, TwistedTls
 from s3shield.wire.transport import UvTransport
 
-__all__ = ["BindError", "ServerTls", "UvPort", "bind", "listen_socket", "uv_loop"]
+__all__ = ["BindError", "UvPort", "bind", "listen_socket", "uv_loop"]
 
 BACKLOG: Final = 511
 """Connections the kernel holds until they are accepted; nginx's default."""
@@ -43,53 +40,6 @@ class BindError(OSError):
 
     def __str__(self) -> str:
         return self.strerror or "cannot listen"
-
-
-@attrs.frozen
-class ServerTls:
-    """The certificate of a TLS listener, for uvloop and for Twisted.
-
-    certificate: path of a PEM file, the server's certificate first, then the chain.
-    key: path of the PEM private key. TLS 1.2 and later. http2: whether HTTP/2 is offered
-    by ALPN, above HTTP/1.1; the factory then is asked for a channel by what was agreed on.
-    """
-
-    certificate: str
-    key: str
-    http2: bool = False
-
-    @property
-    def protocols(self) -> list[str]:
-        """What is offered by ALPN (RFC 7301), what we like best first."""
-        return ["h2", "http/1.1"] if self.http2 else ["http/1.1"]
-
-    def ssl_context(self) -> ssl.SSLContext:
-        """Return it for uvloop. Raises `OSError` or `ssl.SSLError` if it does not load."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.certificate, self.key)
-        context.set_alpn_protocols(self.protocols)
-        return context
-
-    def certificate_options(self) -> CertificateOptions:
-        """Return it for Twisted. Raises `OSError` or `crypto.Error` if it does not load."""
-        chain = [
-            crypto.load_certificate(crypto.FILETYPE_PEM, pem)
-            for pem in _pem_blocks(Path(self.certificate).read_bytes())
-        ]
-        key = crypto.load_privatekey(crypto.FILETYPE_PEM, Path(self.key).read_bytes())
-        return CertificateOptions(
-            privateKey=key,
-            certificate=chain[0],
-            extraCertChain=chain[1:],
-            acceptableProtocols=[name.encode("ascii") for name in self.protocols],
-        )
-
-
-def _pem_blocks(text: bytes) -> list[bytes]:
-    """Cut a chain file into its certificates."""
-    end = b"-----END CERTIFICATE-----"
-    return [block + end for block in text.split(end)[:-1]]
 
 
 def bind(listen: str, *, reuse_port: bool = False, backlog: int = BACKLOG) -> socket.socket:
@@ -219,7 +169,7 @@ def listen_twisted(
 ) -> IListeningPort:
     """Serve on Twisted's own transports, on any reactor; else as `listen_socket`."""
     if tls is not None:
-        factory = TLSMemoryBIOFactory(tls.certificate_options(), False, factory)
+        factory = TLSMemoryBIOFactory(TwistedTls(tls), False, factory)
     if sock.family == socket.AF_UNIX:
         port = _UnixPort(sock, factory, reactor)
         port.startListening()
@@ -253,7 +203,10 @@ async def _listen_uv(
     factory: IProtocolFactory,
     tls: ServerTls | None,
 ) -> IListeningPort:
-    context = None if tls is None else tls.ssl_context()
+    secure: dict[str, Any] = {}
+    if tls is not None:
+        timeout = tls.handshake_timeout
+        secure = {"ssl": tls.ssl_context(), "ssl_handshake_timeout": timeout}
     create: Any = loop.create_server
     if sock.family == socket.AF_UNIX:
         create = loop.create_unix_server
@@ -262,7 +215,7 @@ async def _listen_uv(
             create = functools.partial(create, cleanup_socket=False)
     port = UvPort(loop, sock, factory)
     await Deferred.fromFuture(
-        loop.create_task(create(port.connection, sock=sock, backlog=BACKLOG, ssl=context)),
+        loop.create_task(create(port.connection, sock=sock, backlog=BACKLOG, **secure)),
     ).addCallback(port.started)
     return port
 

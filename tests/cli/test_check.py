@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield import __version__
 from s3shield.cli import main
+from tests.wire.certificates import Authority
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 TOKEN = "FwoGZXIvYXdzEXAMPLETOKEN"
@@ -110,6 +111,24 @@ class Check(CommandCase):
             path = self.write(INI.replace(listen, f"{listen}\n{line}"))
             self.assertEqual(self.call("check", path), (0, "configuration ok\n", ""))
             self.assertIn(f"\nstall_log = {shown}\n", self.call("check", "--dump", path)[1])
+
+    def test_certificate(self):
+        """A certificate that cannot be used is a mistake, told with the place that names it."""
+        pair = Authority().files(self.mktemp(), "a.test")
+        listen = "listen = 127.0.0.1:8080"
+        more = f"{listen} tls\ntls_certificate = {pair[0]}\ntls_certificate_key = /nowhere/key"
+        path = self.write(INI.replace(listen, more))
+        status, out, err = self.call("check", path)
+        self.assertEqual((status, out), (1, ""))
+        text = "/nowhere/key: it cannot be read: No such file or directory\n"
+        self.assertEqual(err, f"{path}:3: tls_certificate: {text}")
+        path = self.write(
+            INI.replace(
+                listen,
+                f"{listen} tls\ntls_certificate = {pair[0]}\ntls_certificate_key = {pair[1]}",
+            )
+        )
+        self.assertEqual(self.call("check", path), (0, "configuration ok\n", ""))
 
     def test_missing(self):
         """A file that is not there is one line and status 1."""

@@ -78,7 +78,8 @@ class Samples(SynchronousTestCase):
         self.assertEqual(
             [str(listen) for listen in config.listens], ["127.0.0.1:8080", "0.0.0.0:443 tls"]
         )
-        self.assertEqual(config.listens[1].certificate, "/etc/ssl/certs/assets.pem")
+        pair = ("/etc/ssl/certs/assets.pem", "/etc/ssl/private/assets.key")
+        self.assertEqual(config.servers[0].tls.pairs, (pair,))
         self.assertEqual(config.listens[1].where, "x.ini:29")
         cache = config.caches["main"]
         self.assertEqual(
@@ -258,6 +259,32 @@ class Values(SynchronousTestCase):
                 (listen.kind, listen.text, listen.host, listen.port, listen.path, listen.tls), facts
             )
         self.assertEqual([str(x) for x in read(PLAIN).listens], ["127.0.0.1:8080"])
+
+    def test_certificates_by_name(self):
+        """A server shows its own wherever it is reached; without any it shows what it inherits."""
+        config = read(
+            "[s3shield]\nlisten = 443 tls\nlisten = 80\ntls_certificate = /t\ntls_certificate_key = /tk\n"
+            "[server:a]\nserver_name = a.test\ntls_certificate = /a1\ntls_certificate = /a2\n"
+            "tls_certificate_key =\n /k1\n /k2\n"
+            "[server:b]\nserver_name = *.b.test\nlisten = 8443 tls\n"
+            f"[server:c]\nserver_name = c.test\nlisten = 9443 tls\n{PLAIN}"
+        )
+        shown = {
+            str(listen): [(names, tls.pairs) for names, tls in config.tls_hosts(listen)]
+            for listen in config.listens
+            if listen.tls
+        }
+        top = (("/t", "/tk"),)
+        a = (("a.test",), (("/a1", "/k1"), ("/a2", "/k2")))
+        b, c = (("*.b.test",), top), (("c.test",), top)
+        self.assertEqual(
+            shown,
+            {
+                "0.0.0.0:443 tls": [a, b, c],
+                "0.0.0.0:8443 tls": [a, b],
+                "0.0.0.0:9443 tls": [a, c],
+            },
+        )
 
     def test_ports_of_the_system(self):
         """Port 0 is another port each time, so it may be there twice."""

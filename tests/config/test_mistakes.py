@@ -185,7 +185,8 @@ class OneMistake(SynchronousTestCase):
             ("[::x]:80", "an IPv6 address looks like"),
             ("unix:relative", "whole path"),
             ("80 ssl", "(did you mean 'tls'?)"),
-            ("80 http2", "only `tls` can follow"),
+            ("80 http2", "only `tls` and `proxy_protocol` can follow"),
+            ("80 tls tls", "only `tls` and `proxy_protocol` can follow"),
             ("systemd:x", "looks like systemd:0"),
             ("tcp:8080:interface=::1", "endpoint strings are known"),
         ):
@@ -207,10 +208,24 @@ class OneMistake(SynchronousTestCase):
                 "x.ini:3: [s3shield] tls_certificate_key: it is missing: `listen = 0.0.0.0:443 tls` needs it",
             ],
         )
-        server = "[server:{0}]\nserver_name = {0}\nlisten = 443 tls\ntls_certificate = /{0}\ntls_certificate_key = /k\n"
+        half = "[server:a]\nserver_name = a\ntls_certificate = /a\n"
         self.check(
-            PLAIN + server.format("a") + server.format("b"),
-            "x.ini:10: [server:b] listen: 0.0.0.0:443 has one certificate, or none, for all (see x.ini:5)",
+            PLAIN + half,
+            "x.ini:3: [server:a] tls_certificate_key: it is missing: a certificate and its key go "
+            "together",
+        )
+        self.check(
+            f"{PLAIN}{half}tls_certificate_key = /k\ntls_certificate_key = /l\n",
+            "x.ini:6: [server:a] tls_certificate_key: 2 keys for 1 certificates",
+        )
+        server = (
+            "[server:{0}]\nserver_name = {0}\nlisten = 443{1}\n"
+            "tls_certificate = /{0}\ntls_certificate_key = /k\n"
+        )
+        self.check(
+            PLAIN + server.format("a", " tls") + server.format("b", ""),
+            "x.ini:10: [server:b] listen: 0.0.0.0:443 has other words after it elsewhere "
+            "(see x.ini:5)",
         )
 
     def test_server_names(self):

@@ -8,7 +8,6 @@ import os
 import socket
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
 from twisted.internet import ssl
 from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
@@ -154,22 +153,10 @@ class OriginTlsTests(Attack):
 class ListenerTlsTests(Attack):
     def certificate(self) -> str:
         """Write a certificate and its key; return the options that name them."""
-        authority = Authority()
-        self.trust = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(authority.pem)])
-        options = authority.server("shield.test")
-        pem = serialization.Encoding.PEM
-        paths = []
-        for data in (
-            options.certificate.to_cryptography().public_bytes(pem) + authority.pem,
-            options.privateKey.to_cryptography_key().private_bytes(
-                pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        ):
-            path = os.path.abspath(self.mktemp())
-            with open(path, "wb") as file:
-                file.write(data)
-            os.chmod(path, 0o600)
-            paths.append(path)
+        self.authority = Authority()
+        self.trust = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(self.authority.pem)])
+        self.files = os.path.abspath(self.mktemp())
+        paths = self.authority.files(self.files, "shield.test")
         return f"tls_certificate = {paths[0]}\ntls_certificate_key = {paths[1]}"
 
     def config_text(self, location: str, cache: str, more: str) -> str:
@@ -249,6 +236,25 @@ class ListenerTlsTests(Attack):
             pass
         self.assertNotIn(b"200 OK", client.buffer)
         self.port = plain
+
+    async def test_renewed(self) -> None:
+        """New files are in use without a restart; what was open goes on; half a file is nothing."""
+        self.origin.answers["/a"] = answer(body=b"abc", headers=FOR_LONG)
+        await self.secure()
+        assert self.serving is not None
+        before = await self.connect_tls()
+        await self.get_tls("/a")
+        self.authority = Authority("Another")
+        self.authority.files(self.files, "shield.test")
+        await self.serving.certificates.check()
+        before.send(b"GET /a HTTP/1.1\r\nHost: shield.test\r\n\r\n")
+        self.assertEqual(b"abc", (await before.take()).body)
+        self.trust = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(self.authority.pem)])
+        self.assertEqual("HIT", (await self.get_tls("/a")).cache)
+        with open(f"{self.files}.pem", "r+b") as file:
+            file.truncate(200)
+        await self.serving.certificates.check()
+        self.assertEqual("HIT", (await self.get_tls("/a")).cache)
 
     async def test_slow_client(self) -> None:
         """Backpressure holds through TLS: nothing is lost, and others are served."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from OpenSSL import crypto
 from twisted.internet.ssl import CertificateOptions
@@ -68,10 +69,14 @@ class Authority:
         *names: str,
         start: dt.timedelta = -_DAY,
         end: dt.timedelta = 30 * _DAY,
+        kind: str = "ec",
         **options: Any,
     ) -> CertificateOptions:
-        """Return the TLS options of a server whose certificate is for `names` (addresses too)."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        """Return the TLS options of a server whose certificate is for `names` (addresses too).
+
+        kind: of its key, ec or rsa.
+        """
+        key: Any = ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else _rsa_key()
         builder = self._builder(_name("server"), key, start, end)
         if names:
             builder = builder.add_extension(
@@ -83,6 +88,29 @@ class Authority:
             certificate=crypto.X509.from_cryptography(certificate),
             **options,
         )
+
+    def files(self, path: str, *names: str, kind: str = "ec") -> tuple[str, str]:
+        """Write a server's certificate with its chain, and its key; return their paths.
+
+        path: what both begin with. Made anew at each call, and renamed into place.
+        """
+        options = self.server(*names, kind=kind)
+        pem = serialization.Encoding.PEM
+        certificate = options.certificate.to_cryptography().public_bytes(pem) + self.pem
+        key = options.privateKey.to_cryptography_key().private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        for end, data in ((".pem", certificate), (".key", key)):
+            new = Path(f"{path}{end}.new")
+            new.touch(mode=0o600)
+            new.write_bytes(data)
+            new.rename(f"{path}{end}")
+        return f"{path}.pem", f"{path}.key"
+
+
+@cache
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
 
 
 def _signs_certificates() -> x509.KeyUsage:

@@ -5,8 +5,6 @@ import ssl
 import stat
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from OpenSSL import crypto
 from twisted.application.reactors import IReactorInstaller
 from twisted.application.service import IServiceMaker
 from twisted.internet import reactor
@@ -16,7 +14,8 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from s3shield.wire.listen import BindError, ServerTls, bind, listen_socket
+from s3shield.wire.listen import BindError, bind, listen_socket
+from s3shield.wire.tls import Certificate, CertificateError, ServerTls
 from tests.wire.certificates import Authority
 from tests.wire.serving import OnTwisted, OnUvloop
 
@@ -222,8 +221,8 @@ class Listening:
     async def test_bad_certificate(self):
         """A certificate that does not load fails the listening."""
         path = self.file(b"nonsense")
-        self.tls = ServerTls(path, path)
-        with bind("127.0.0.1:0") as sock, self.assertRaises((ssl.SSLError, crypto.Error)):
+        self.tls = ServerTls([((), Certificate([(path, path)]))])
+        with bind("127.0.0.1:0") as sock, self.assertRaises(CertificateError):
             await self.listen(sock)
 
     def exists(self, path):
@@ -238,21 +237,9 @@ class Listening:
 
     async def serve_tls(self):
         """Listen with a certificate of our own authority."""
-        authority = Authority()
-        options = authority.server("127.0.0.1")
-        pem = serialization.Encoding.PEM
-        certificate = self.file(
-            options.certificate.to_cryptography().public_bytes(pem) + authority.pem
-        )
-        key = self.file(
-            options.privateKey.to_cryptography_key().private_bytes(
-                pem,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        self.authority = authority
-        self.tls = ServerTls(certificate, key)
+        self.authority = Authority()
+        pair = self.authority.files(self.mktemp(), "127.0.0.1")
+        self.tls = ServerTls([((), Certificate([pair]))])
         await self.serve()
 
     def tls_client(self):
