@@ -1,6 +1,7 @@
 """Who may come in: decisions about addresses, passwords, tokens and links. Pure."""
 
 from .addresses import Addresses, AddressRule
+from .passwords import Credential, Users, challenge, credential_of, parse_users
 from .token_keys import ALGORITHMS, LARGEST_KEY_SET, KeySet, KeySetError, TokenKey, parse_keys
 from .tokens import LONGEST_TOKEN, GoodToken, RefusedToken, TokenFault, TokenRules, check_token
 from .verdict import GRANTED, Granted, Refused, Verdict, together
@@ -12,6 +13,7 @@ __all__ = [
     "LONGEST_TOKEN",
     "AddressRule",
     "Addresses",
+    "Credential",
     "GoodToken",
     "Granted",
     "KeySet",
@@ -21,8 +23,12 @@ __all__ = [
     "TokenFault",
     "TokenKey",
     "TokenRules",
+    "Users",
     "Verdict",
+    "challenge",
     "check_token",
+    "credential_of",
     "parse_keys",
+    "parse_users",
     "together",
 ]

@@ -12,7 +12,7 @@ from s3shield.policy import ANY_METHOD, CachePolicy, TTLTable
 from s3shield.routing import Pattern, QueryPolicy
 from s3shield.signing import Endpoint
 
-from .access import read_access
+from .build_access import read_access
 from .build_bucket import build_bucket, build_connection
 from .errors import nearest
 from .given import Given, Sources, Value, find
@@ -73,6 +73,7 @@ class Locations:
         query = _get(chain, "query")
         if query is None:
             query = QueryPolicy("drop" if is_bucket else "pass")
+        access = read_access(chain, self.sources)
         return LocationConfig(
             pattern=pattern,
             server=None if server is None else server.name,
@@ -81,12 +82,15 @@ class Locations:
             rewrites=_get(chain, "rewrite"),
             query=query,
             cache=cache,
-            policy=_policy(chain, enabled=cache is not None, is_bucket=is_bucket),
+            policy=attrs.evolve(
+                _policy(chain, enabled=cache is not None, is_bucket=is_bucket),
+                withheld=access.withheld,
+            ),
             connection=build_connection(
                 [*inner, self.top] if base is None else [*inner, base, self.top]
             ),
             purge_allow=_get(chain, "purge_allow"),
-            access=read_access(chain, self.sources),
+            access=access,
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )

@@ -15,8 +15,8 @@ from s3shield.signing import SignMode
 from . import reading as read
 from . import reading_keys as keys
 from . import replicas
-from .access import ACCESS
 from .admin import admin_listen, networks
+from .reading_access import ACCESS
 from .spec import Spec
 from .units import parse_flag, parse_seconds, parse_size
 
@@ -186,7 +186,7 @@ LATER: Final[Mapping[str, str]] = {
         (
             "metrics",
             "proxy_cache_purge",
-            *("auth_basic", "auth_basic_user_file", "auth_jwt", "secure_link"),
+            *("auth_jwt", "secure_link"),
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
             *("set_real_ip_from", "real_ip_header", "tls_client_ca"),
         ),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
 
 from s3shield.access import Addresses, Verdict
 from s3shield.config import LocationConfig
 from s3shield.policy import Request
 
 from .gate import Check, Gate
+from .passwords import THREADS, Passwords
 from .phase import Ground, Serve
 from .process import Process
 
@@ -23,10 +29,23 @@ class Access:
     """Makes the gates of a process's locations; `phase` is the phase."""
 
     def __init__(self, configs: Sequence[LocationConfig], process: Process) -> None:
-        self._process = process
+        self._passwords: Passwords | None = None
+        self._threads: ThreadPool | None = None
+        if any(config.access.basic for config in configs):
+            # All of them now: who starts a thread waits for it, and later that would be the loop.
+            self._threads = ThreadPool(THREADS, THREADS, "s3shield-passwords")
+            self._threads.start()
+            self._passwords = Passwords(
+                in_thread=partial(deferToThreadPool, process.reactor, self._threads),
+                monotonic=process.monotonic,
+                secret=os.urandom(32),
+            )
 
     def stop(self) -> None:
         """Ask no more."""
+        if self._threads is not None:
+            self._threads.stop()
+            self._threads = None
 
     def phase(self, ground: Ground, serve: Serve) -> Serve:
         """Return `serve` behind the location's checks; itself where there are none."""
@@ -40,6 +59,9 @@ class Access:
         checks: list[Check] = []
         if config.access.rules:
             checks.append(_by_address(Addresses(config.access.rules)))
+        basic = config.access.basic
+        if basic is not None and self._passwords is not None:
+            checks.append(self._passwords.check(basic.realm, basic.file))
         return checks
 
 

@@ -11,7 +11,7 @@ from s3shield.policy import Request
 from s3shield.signing import Query, encode_key, encode_query
 
 from .match import LocationMatcher, Pattern, ServerMatcher
-from .query import QueryPolicy
+from .query import QueryPolicy, without_names
 from .rewrite import Rewrite, rewrite
 from .target import BadTargetError, check_dots, decode_path, parse_target
 from .variables import Template
@@ -28,6 +28,8 @@ class Place:
     whether it is a bucket (keys are decoded) or a plain origin (targets are passed on).
     cache_key: `proxy_cache_key`, what stands in the cache key after the origin and a `=`,
     which keeps it apart from the keys of other locations: those go on with a path.
+    hidden: lower-case names of parameters that are for this server alone: they go neither
+    to the origin nor into the key.
     """
 
     pattern: Pattern
@@ -37,6 +39,7 @@ class Place:
     rewrites: tuple[Rewrite, ...] = ()
     query: QueryPolicy = attrs.field(factory=QueryPolicy)
     cache_key: Template | None = None
+    hidden: frozenset[bytes] = frozenset()
 
 
 @attrs.frozen
@@ -140,6 +143,8 @@ class RoutingTable:
             if b"\0" in done.path:
                 raise BadTargetError("NUL in the target")
         raw = query if done.keep_query else None
+        if raw is not None and place.hidden:
+            raw = without_names(raw, place.hidden)
         if place.bucket:
             pairs = done.query + place.query.apply(raw)
             target = encoded = encode_key(done.path)

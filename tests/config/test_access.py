@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import Config, dump
+from s3shield.config.access import BasicConfig
 
 from .fixture import PLAIN, mistakes, read
 
@@ -66,3 +67,55 @@ class AddressTests(SynchronousTestCase):
             (found,) = mistakes(f"{PLAIN}{option} = {value}\n")
             self.assertIn(f"[location:/] {option}: ", found)
             self.assertIn(wanted, found)
+
+
+class BasicTests(SynchronousTestCase):
+    """`auth_basic`, `auth_basic_user_file`."""
+
+    FILE = "auth_basic_user_file = users\n"
+
+    def test_read(self) -> None:
+        """A realm with a file; off, and nothing at all, ask nobody."""
+        config = read(
+            f'[s3shield]\nauth_basic = "members only"\n{self.FILE}{PLAIN}'
+            "[location:/open]\norigin = http://h\nauth_basic = off\n"
+            '[location:/other]\norigin = http://h\nauth_basic = say "hi"\n'
+            "auth_basic_user_file = /etc/others\n"
+        )
+        basics = [location.access.basic for location in config.locations]
+        self.assertEqual(
+            [BasicConfig("members only", "users"), None, BasicConfig('say "hi"', "/etc/others")],
+            basics,
+        )
+        self.assertEqual(config, read(dump(config)))
+        self.assertIsNone(read(PLAIN).locations[0].access.basic)
+        # A file alone is a default for those that ask.
+        self.assertIsNone(read(PLAIN + self.FILE).locations[0].access.basic)
+
+    def test_the_field_is_ours(self) -> None:
+        """Authorization is withheld from the origin just where we ask for it."""
+        config = read(f'{PLAIN}auth_basic = "x"\n{self.FILE}[location:/a]\norigin = http://h\n')
+        withheld = [location.policy.withheld for location in config.locations]
+        self.assertEqual([frozenset({b"authorization"}), frozenset()], withheld)
+
+    def test_mistakes(self) -> None:
+        """A realm without a file would let everybody in, as with nginx: it is refused."""
+        for text, wanted in (
+            ('auth_basic = "x"\n', "it goes with auth_basic_user_file"),
+            (f'auth_basic = "$host"\n{self.FILE}', "variables"),
+            (f'auth_basic = ""\n{self.FILE}', "it is a text"),
+            (f"auth_basic =\n{self.FILE}", "there is no value"),
+        ):
+            (found,) = mistakes(PLAIN + text)
+            self.assertIn(f"[location:/] auth_basic: {wanted}", found)
+
+    def test_library_missing(self) -> None:
+        """Without the libraries it says how to get them."""
+        (found,) = mistakes(f'{PLAIN}auth_basic = "x"\n{self.FILE}', installed=False)
+        self.assertIn("pip install 's3shield[passwords]'", found)
+
+    def test_open_to_others(self) -> None:
+        """A file that others can read is warned about."""
+        modes = {"users": 0o644}
+        config = read(f'{PLAIN}auth_basic = "x"\n{self.FILE}', modes=modes)
+        self.assertIn("others can read it", config.warnings[0])

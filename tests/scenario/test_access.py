@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from typing import Final
 
-from .harness import Scenario, answer
+from .harness import Got, Scenario, answer
 
 INTERN: Final = """
 [location:/intern/]
@@ -186,3 +188,114 @@ class RefusedTests(Scenario):
         await self.gated("deny = all")
         await self.get("/intern/a")
         self.assertEqual([403], [line["status"] for line in self.logged()])
+
+
+USERS: Final = "ann:{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=\n"
+"""Her password is "correct horse"."""
+
+
+def basic(password: str = "correct horse", name: str = "ann") -> str:
+    """The value of Authorization."""
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+class BasicTests(Scenario):
+    """`auth_basic` before a cache."""
+
+    async def gated(self, options: str = "") -> None:
+        """Serve everything to those who are in the file."""
+        path = self.mktemp()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(USERS)
+        await self.shield(
+            f'proxy_cache_valid = any 1h\nauth_basic = "members"\n'
+            f"auth_basic_user_file = {os.path.abspath(path)}\n{options}"
+        )
+
+    async def test_stored_once_checked_always(self) -> None:
+        """One answer serves all who may come in, and nobody else."""
+        self.origin.answers["/a"] = answer(body=b"secret")
+        await self.gated()
+        self.assertEqual(401, (await self.get("/a")).status)
+        first = await self.get("/a", authorization=basic())
+        self.assertEqual((200, "MISS"), (first.status, first.cache))
+        again = await self.get("/a", authorization=basic())
+        self.assertEqual((200, "HIT", b"secret"), (again.status, again.cache, again.body))
+        for value in (None, basic("guess"), basic("correct horse", "bob"), "Bearer x"):
+            got = await self.get("/a", **({} if value is None else {"authorization": value}))
+            self.assertEqual(401, got.status)
+            self.assertEqual(
+                'Basic realm="members", charset="UTF-8"', got.headers["www-authenticate"]
+            )
+            self.assertNotIn("x-cache-status", got.headers)
+        self.assertEqual(["/a"], self.origin.targets())
+        self.assertNotIn("authorization", self.origin.asked[0].headers)
+
+    async def test_not_the_origins(self) -> None:
+        """The origin never sees the password, whatever is asked, and Vary on it means nothing."""
+        self.origin.answers["/a"] = answer(headers={"Vary": "Authorization"})
+        await self.gated("methods = any")
+        for method in ("GET", "POST", "DELETE", "OPTIONS"):
+            await self.get("/a", method, authorization=basic())
+        self.assertEqual(4, len(self.origin.asked))
+        for asked in self.origin.asked:
+            self.assertNotIn(b"uthorization", asked.head)
+        await self.get("/a", authorization=basic())
+        got = await self.get("/a", authorization=basic().replace("Basic", "basic"))
+        self.assertEqual("HIT", got.cache)
+
+    async def test_logged(self) -> None:
+        """The log has the name, and no password."""
+        await self.gated()
+        await self.get("/a", authorization=basic("hunter2"))
+        self.access_log.flush()
+        with open(self.log_path, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn('"ann"', text)
+        self.assertNotIn("hunter2", text)
+        self.assertNotIn(basic("hunter2")[6:], text)
+
+    async def test_flood(self) -> None:
+        """Many at once who try passwords get 401 or 503; who is in is served all the while."""
+        self.origin.answers["/a"] = answer(body=b"secret")
+        await self.gated()
+        self.assertEqual(200, (await self.get("/a", authorization=basic())).status)
+
+        async def attempt(at: int) -> Got:
+            return await self.get("/a", authorization=basic(f"guess {at}"))
+
+        got = await self.together(
+            *[attempt(at) for at in range(60)],
+            *[self.get("/a", authorization=basic()) for _ in range(10)],
+        )
+        self.assertLessEqual({each.status for each in got[:60]}, {401, 503})
+        for each in got[:60]:
+            self.assertEqual(each.status == 503, "retry-after" in each.headers)
+            self.assertNotIn(b"secret", each.body)
+        self.assertEqual([200] * 10, [each.status for each in got[60:]])
+
+    async def test_pipelined(self) -> None:
+        """Each request brings its own credential: none is taken over from the one before."""
+        self.origin.answers["/a"] = answer(body=b"secret")
+        await self.gated()
+        client = await self.connect()
+        right = f"Authorization: {basic()}\r\n".encode()
+        lines = (right, b"", right, b"Authorization: Basic x\r\n", right)
+        client.send(b"".join(b"GET /a HTTP/1.1\r\nHost: x\r\n%b\r\n" % each for each in lines))
+        got = [await client.take() for _ in lines]
+        self.assertEqual([200, 401, 200, 401, 200], [each.status for each in got])
+
+    async def test_any(self) -> None:
+        """With `satisfy = any` an allowed address needs no password; else 401 goes before 403."""
+        self.origin.answers["/a"] = answer(body=b"secret")
+        await self.gated("satisfy = any\nallow = 127.0.0.1\ndeny = all")
+        self.assertEqual(200, (await self.get("/a")).status)
+        await self.stop()
+        await self.gated("satisfy = any\ndeny = all")
+        got = await self.get("/a")
+        self.assertEqual(401, got.status)
+        self.assertIn("www-authenticate", got.headers)
+        self.assertEqual(200, (await self.get("/a", authorization=basic())).status)
+        await self.stop()
+        await self.gated("deny = all")
+        self.assertEqual(403, (await self.get("/a", authorization=basic())).status)
