@@ -15,17 +15,20 @@ _KEPT: Final = frozenset({b"content-range", b"date", b"retry-after"})
 
 _TEXT: Final[dict[int, str]] = {
     400: "The request is not valid.",
+    401: "A name and a password, or a token, are needed.",
     403: "Not allowed.",
     404: "There is nothing here.",
     405: "This method is not allowed here.",
     408: "The request took too long.",
+    410: "This is here no longer.",
     411: "The length of the body must be told.",
     412: "A precondition of the request does not hold.",
     413: "The request is too large.",
     416: "The range lies outside of what there is.",
+    500: "Something failed here.",
     501: "This is not passed on.",
     502: "The origin gave no usable answer.",
-    503: "The origin is busy; try again in a moment.",
+    503: "There is too much to do; try again in a moment.",
     504: "The origin did not answer in time.",
 }
 
