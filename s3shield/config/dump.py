@@ -93,6 +93,7 @@ def _daemon(daemon: DaemonConfig) -> Pairs:
     yield "keepalive_timeout", format_seconds(daemon.keepalive_timeout)
     yield "client_header_timeout", format_seconds(daemon.client_header_timeout)
     yield "send_timeout", format_seconds(daemon.send_timeout)
+    yield "http2", _flag(daemon.http2)
     yield "stall_log", _timeout(daemon.stall_log)
 
 

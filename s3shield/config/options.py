@@ -50,6 +50,7 @@ DAEMON: Final[Mapping[str, Spec]] = {
     "keepalive_timeout": Spec(read.timeout, 75.0),
     "client_header_timeout": Spec(read.timeout, 60.0),
     "send_timeout": Spec(read.timeout, 60.0),
+    "http2": Spec(parse_flag, True),
     "stall_log": Spec(read.timeout_or_off),
 }
 

@@ -71,7 +71,8 @@ class DaemonConfig:
     listen: its own lines (see Config.listens for all). admin_listen: for operators; None:
     nowhere. workers: AUTO, 0 to serve in this
     process, or a number. error_log: None when left out. keepalive_timeout,
-    client_header_timeout, send_timeout: nginx's, about clients. stall_log: what holds the
+    client_header_timeout, send_timeout: nginx's, about clients. http2: whether listeners with
+    TLS offer it. stall_log: what holds the
     event loop for more seconds is told; None: nothing is watched. tls: where no server has
     certificates of its own.
     """
@@ -88,6 +89,7 @@ class DaemonConfig:
     keepalive_timeout: float = 75.0
     client_header_timeout: float = 60.0
     send_timeout: float = 60.0
+    http2: bool = True
     stall_log: float | None = None
     tls: TlsConfig = attrs.field(factory=TlsConfig)
     where: str = _where()

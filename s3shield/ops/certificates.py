@@ -11,9 +11,8 @@ __all__ = ["Certificates"]
 class Certificates:
     """Every certificate that a listener of `config` shows, each once, however many do."""
 
-    def __init__(self, config: Config, *, http2: bool = False) -> None:
+    def __init__(self, config: Config) -> None:
         self._config = config
-        self._http2 = http2
         self._known: dict[tuple[object, ...], Certificate] = {}
         self._where: dict[tuple[object, ...], str] = {}
         self._listeners = {
@@ -49,5 +48,6 @@ class Certificates:
         facts = (tls.pairs, tls.client_ca)
         if facts not in self._known:
             self._where[facts] = tls.where
-            self._known[facts] = Certificate(tls.pairs, client_ca=tls.client_ca, http2=self._http2)
+            http2 = self._config.daemon.http2
+            self._known[facts] = Certificate(tls.pairs, client_ca=tls.client_ca, http2=http2)
         return self._known[facts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -13,10 +14,21 @@ from s3shield.policy import Request
 from s3shield.wire.body_channel import BodyChannel
 from s3shield.wire.deadlines import Deadlines
 from s3shield.wire.downstream import Site
+from s3shield.wire.http2 import Http2Channel
 from s3shield.wire.server import ServerChannel
 from s3shield.wire.upload import BodyPlan
 
 __all__ = ["ChannelFactory"]
+
+
+class _Open(Protocol):
+    """A client connection, as the factory knows it."""
+
+    def drain(self) -> None:
+        """Close as soon as nothing is under way."""
+
+    def cut(self) -> None:
+        """Drop the connection now, with whatever is unsent."""
 
 
 class ChannelFactory(ServerFactory):
@@ -55,7 +67,7 @@ class ChannelFactory(ServerFactory):
         self.deadlines = Deadlines(clock, monotonic)
         self.draining = False
         self.requests = 0
-        self._channels: set[ServerChannel] = set()
+        self._channels: set[_Open] = set()
         self._drained: list[Deferred[None]] = []
 
     @property
@@ -69,6 +81,10 @@ class ChannelFactory(ServerFactory):
     ) -> ServerChannel:
         """See `IProtocolFactory`."""
         return ServerChannel(self) if self.body_plan is None else BodyChannel(self)
+
+    def channel_for(self, agreed: str | None) -> ServerChannel | Http2Channel:
+        """Return a channel for what a client and we have agreed on by ALPN (RFC 7301)."""
+        return Http2Channel(self) if agreed == "h2" else self.buildProtocol(None)
 
     def drain(self) -> Deferred[None]:
         """Close idle connections now and the others after their response.
@@ -88,11 +104,11 @@ class ChannelFactory(ServerFactory):
         for channel in list(self._channels):
             channel.cut()
 
-    def channel_made(self, channel: ServerChannel) -> None:
+    def channel_made(self, channel: _Open) -> None:
         """Called by each channel when its connection is made."""
         self._channels.add(channel)
 
-    def channel_lost(self, channel: ServerChannel) -> None:
+    def channel_lost(self, channel: _Open) -> None:
         """Called by each channel when its connection is no more."""
         self._channels.discard(channel)
         self._check_drained()

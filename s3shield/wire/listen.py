@@ -13,7 +13,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 from twisted.internet import tcp, unix
@@ -24,6 +24,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from s3shield.wire.negotiation import Negotiating
 from s3shield.wire.tls import ServerTls, TwistedTls
 from s3shield.wire.transport import UvTransport
 
@@ -169,6 +170,8 @@ def listen_twisted(
 ) -> IListeningPort:
     """Serve on Twisted's own transports, on any reactor; else as `listen_socket`."""
     if tls is not None:
+        if tls.http2:
+            factory = Negotiating(factory)
         factory = TLSMemoryBIOFactory(TwistedTls(tls), False, factory)
     if sock.family == socket.AF_UNIX:
         port = _UnixPort(sock, factory, reactor)
@@ -213,7 +216,7 @@ async def _listen_uv(
         if sys.version_info >= (3, 13):
             # The path is the parent's: a worker that ends must not take it away.
             create = functools.partial(create, cleanup_socket=False)
-    port = UvPort(loop, sock, factory)
+    port = UvPort(loop, sock, factory, http2=tls is not None and tls.http2)
     await Deferred.fromFuture(
         loop.create_task(create(port.connection, sock=sock, backlog=BACKLOG, **secure)),
     ).addCallback(port.started)
@@ -224,9 +227,12 @@ async def _listen_uv(
 class UvPort:
     """A listening socket on uvloop, as `listen_socket` makes it."""
 
-    def __init__(self, loop: Any, sock: socket.socket, factory: IProtocolFactory) -> None:
+    def __init__(
+        self, loop: Any, sock: socket.socket, factory: IProtocolFactory, *, http2: bool = False
+    ) -> None:
         self._loop = loop
         self._factory = factory
+        self._agreed = cast(Any, factory).channel_for if http2 else None
         self._server: Any = None
         name = sock.getsockname()
         self._host: IAddress
@@ -242,7 +248,7 @@ class UvPort:
         # The peer is not known yet; none of our factories asks.
         protocol = self._factory.buildProtocol(None)  # type: ignore[arg-type]
         assert protocol is not None
-        return UvTransport(protocol)
+        return UvTransport(protocol, agreed=self._agreed)
 
     def started(self, server: Any) -> None:
         """Called with uvloop's server when it is listening."""

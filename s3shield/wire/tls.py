@@ -57,7 +57,7 @@ class Certificate:
     pairs: paths of PEM files, (the server's certificate first, then its chain; its private
     key), one for each kind of key, such as RSA and ECDSA. client_ca: path of PEM
     certificates that clients' own ones are verified with. http2: whether HTTP/2 is offered
-    by ALPN, above HTTP/1.1; the factory then is asked for a channel by what was agreed on.
+    by ALPN, above HTTP/1.1; the factory, a `ChannelFactory`, is then asked for the channel.
     """
 
     def __init__(
@@ -154,6 +154,11 @@ class ServerTls:
         self.certificates = [certificate for _, certificate in hosts]
         self._names = ServerMatcher((names, at) for at, (names, _) in enumerate(hosts))
         self._asks = self.certificates[0].client_ca is not None
+
+    @property
+    def http2(self) -> bool:
+        """Whether a client may get HTTP/2."""
+        return any(certificate.http2 for certificate in self.certificates)
 
     def named(self, name: bytes) -> Certificate:
         """Return the certificate for a name that a client gave, empty for none."""

@@ -53,10 +53,13 @@ class UvTransport(asyncio.Protocol):
     reads_out: give `protocol` what had come when the connection broke. libuv closes on a
     failed write, though the peer's last words may wait in the kernel: a server that
     answers before the end of a body and closes (RFC 9112 section 9.6).
+
+    agreed: called with what TLS agreed on by ALPN, returns the protocol to use instead.
     """
 
     __slots__ = (
         "_aborted",
+        "_agreed",
         "_paused",
         "_producer",
         "_protocol",
@@ -73,8 +76,15 @@ class UvTransport(asyncio.Protocol):
     write: Callable[[bytes], None]
     writeSequence: Callable[[Iterable[bytes]], None]
 
-    def __init__(self, protocol: IProtocol, *, reads_out: bool = False) -> None:
+    def __init__(
+        self,
+        protocol: IProtocol,
+        *,
+        reads_out: bool = False,
+        agreed: Callable[[str | None], IProtocol] | None = None,
+    ) -> None:
         self._protocol = protocol
+        self._agreed = agreed
         self._reads_out = reads_out
         # uvloop looks this up once, before `connection_made`.
         self.data_received = protocol.dataReceived  # type: ignore[method-assign]
@@ -94,6 +104,11 @@ class UvTransport(asyncio.Protocol):
         self.writeSequence = inner.writelines
         self.secure = inner.get_extra_info("sslcontext") is not None
         self.connected = True
+        agreed, self._agreed = self._agreed, None
+        tls = inner.get_extra_info("ssl_object")
+        if agreed is not None and tls is not None:
+            self._protocol = protocol = agreed(tls.selected_alpn_protocol())
+            self.data_received = protocol.dataReceived  # type: ignore[method-assign]
         inner.set_write_buffer_limits(high=WRITE_BUFFER)
         try:
             self._protocol.makeConnection(self)
