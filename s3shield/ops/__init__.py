@@ -10,6 +10,7 @@ from s3shield.ops.credential_fetch import Fetched, UnavailableError, describe, f
 from s3shield.ops.credential_watch import CredentialWatch
 from s3shield.ops.daemon import Daemon
 from s3shield.ops.error_log import LEVELS, ErrorLog
+from s3shield.ops.file_look import FileLook, Mark, look_at
 from s3shield.ops.key_watch import KeyWatch
 from s3shield.ops.log_format import compile_format
 from s3shield.ops.log_variables import LogRecord
@@ -25,8 +26,10 @@ __all__ = [
     "Daemon",
     "ErrorLog",
     "Fetched",
+    "FileLook",
     "KeyWatch",
     "LogRecord",
+    "Mark",
     "Plan",
     "Purges",
     "StartError",
@@ -36,6 +39,7 @@ __all__ = [
     "compile_format",
     "describe",
     "fetch",
+    "look_at",
     "make_plan",
     "run_aside",
 ]

@@ -34,7 +34,7 @@ def run_aside(
             reactor.callFromThread(answer, result)
 
     try:
-        Thread(target=work, name="s3shield-credentials", daemon=True).start()
+        Thread(target=work, name="s3shield-aside", daemon=True).start()
     except RuntimeError:  # the system has no more threads
         done.errback(Failure())  # type: ignore[no-untyped-call]  # Twisted's
     return done
