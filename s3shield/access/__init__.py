@@ -3,6 +3,7 @@
 from .addresses import Addresses, AddressRule
 from .passwords import Credential, Users, challenge, credential_of, parse_users
 from .token_keys import ALGORITHMS, LARGEST_KEY_SET, KeySet, KeySetError, TokenKey, parse_keys
+from .token_places import TokenPlace, find_token, kept_from_others
 from .tokens import LONGEST_TOKEN, GoodToken, RefusedToken, TokenFault, TokenRules, check_token
 from .verdict import GRANTED, Granted, Refused, Verdict, together
 
@@ -22,12 +23,15 @@ __all__ = [
     "RefusedToken",
     "TokenFault",
     "TokenKey",
+    "TokenPlace",
     "TokenRules",
     "Users",
     "Verdict",
     "challenge",
     "check_token",
     "credential_of",
+    "find_token",
+    "kept_from_others",
     "parse_keys",
     "parse_users",
     "together",

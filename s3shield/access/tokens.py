@@ -135,8 +135,8 @@ def _chosen(
         known = [key for key in known if key.kid == kid] or [
             key for key in known if key.kid is None
         ]
-        if not known:
-            return RefusedToken(TokenFault.KEY, kid)
+    if not known:
+        return RefusedToken(TokenFault.KEY, kid)
     fit = [key for key in known if algorithm in key.algorithms]
     if not fit:
         return RefusedToken(TokenFault.ALGORITHM)

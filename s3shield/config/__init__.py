@@ -2,6 +2,7 @@
 
 from .dump import dump
 from .errors import ConfigError, ConfigErrors
+from .jwt import JwtConfig
 from .listen import Listen
 from .load import load, loads
 from .text import escape
@@ -33,6 +34,7 @@ __all__ = [
     "DaemonConfig",
     "ErrorLogConfig",
     "HealthConfig",
+    "JwtConfig",
     "Listen",
     "LocationConfig",
     "OriginConfig",

@@ -16,6 +16,7 @@ from .build_access import read_access
 from .build_bucket import build_bucket, build_connection
 from .errors import nearest
 from .given import Given, Sources, Value, find
+from .jwt import consumed_by, read_jwt
 from .options import BUCKET, LOCATION
 from .values import BucketConfig, LocationConfig
 
@@ -74,6 +75,8 @@ class Locations:
         if query is None:
             query = QueryPolicy("drop" if is_bucket else "pass")
         access = read_access(chain, self.sources)
+        jwt = read_jwt(chain, self.sources)
+        policy = _policy(chain, enabled=cache is not None, is_bucket=is_bucket)
         return LocationConfig(
             pattern=pattern,
             server=None if server is None else server.name,
@@ -82,15 +85,13 @@ class Locations:
             rewrites=_get(chain, "rewrite"),
             query=query,
             cache=cache,
-            policy=attrs.evolve(
-                _policy(chain, enabled=cache is not None, is_bucket=is_bucket),
-                withheld=access.withheld,
-            ),
+            policy=attrs.evolve(policy, withheld=access.withheld, consumed=consumed_by(jwt)),
             connection=build_connection(
                 [*inner, self.top] if base is None else [*inner, base, self.top]
             ),
             purge_allow=_get(chain, "purge_allow"),
             access=access,
+            jwt=jwt,
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )

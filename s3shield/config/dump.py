@@ -9,6 +9,7 @@ from s3shield.policy import ANY, CachePolicy, TTLRow
 from s3shield.signing import Endpoint
 
 from .access import access_pairs
+from .jwt import jwt_pairs
 from .listen import Listen
 from .reading_keys import MASK
 from .text import escape
@@ -177,6 +178,7 @@ def _location(location: LocationConfig) -> Pairs:
     yield "proxy_cache", location.cache or "off"
     yield from _policy(location.policy)
     yield from access_pairs(location.access)
+    yield from jwt_pairs(location.jwt)
     yield "purge_allow", " ".join(map(str, location.purge_allow))
     yield "fetch_on_abort", location.fetch_on_abort
     if location.proxy_cache_key is not None:

@@ -17,6 +17,7 @@ from .build_location import Locations
 from .build_tls import build_tls, check_places
 from .errors import Complaints, ConfigError, ConfigErrors, nearest
 from .given import Given, ModeOf, ReadFile, Sources, Value, take
+from .jwt import check_key_files
 from .listen import Listen
 from .options import CACHE, DAEMON
 from .text import KINDS, Section, read_ini
@@ -115,6 +116,7 @@ class _Loader:
         server_configs = tuple([self.server(given, top) for given in servers])
         built = self.locations(locations, servers)
         locations.unused_buckets()
+        check_key_files([each.jwt for each in built], self.sources)
         self.check_replicas(buckets)
         self.check_servers(server_configs)
         enough = any(server.tls.pairs for server in server_configs)

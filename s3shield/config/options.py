@@ -16,6 +16,7 @@ from . import reading as read
 from . import reading_keys as keys
 from . import replicas
 from .admin import admin_listen, networks
+from .jwt import JWT
 from .reading_access import ACCESS
 from .spec import Spec
 from .units import parse_flag, parse_seconds, parse_size
@@ -125,6 +126,7 @@ _POLICY: Final = CachePolicy()
 
 LOCATION: Final[Mapping[str, Spec]] = {
     **ACCESS,
+    **JWT,
     "bucket": Spec(read.word),
     "origin": Spec(read.plain_origin),
     "rewrite": Spec(Rewrite.parse, (), many=True, empty=True),
@@ -187,7 +189,7 @@ LATER: Final[Mapping[str, str]] = {
         (
             "metrics",
             "proxy_cache_purge",
-            *("auth_jwt", "secure_link"),
+            "secure_link",
             *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
             *("set_real_ip_from", "real_ip_header", "tls_client_ca"),
         ),

@@ -12,11 +12,12 @@ from typing import Literal
 
 import attrs
 
-from s3shield.policy import CachePolicy
+from s3shield.policy import NOTHING_CONSUMED, CachePolicy, Consumed
 from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable, Template
 from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 
 from .access import AccessConfig
+from .jwt import JwtConfig
 from .listen import Listen
 from .tls import TlsConfig, hosts_at
 
@@ -223,7 +224,7 @@ class LocationConfig:
     missing_403 and such are in it. connection: origin_* options. proxy_cache_lock_timeout,
     proxy_cache_lock_age: None for no limit. range_connections: how many fetch one body.
     read_ahead: bytes, None for off. purge_allow: who may use the method PURGE.
-    access: who may come in.
+    access: who may come in. jwt: whose tokens; None: none are asked for.
     """
 
     pattern: Pattern
@@ -247,6 +248,7 @@ class LocationConfig:
     read_ahead: int | None = None
     client_max_body_size: int = 1 << 20
     access: AccessConfig = attrs.field(factory=AccessConfig)
+    jwt: JwtConfig | None = None
     where: str = _where()
 
     @property
@@ -272,6 +274,7 @@ class LocationConfig:
             rewrites=self.rewrites,
             query=self.query,
             cache_key=self.proxy_cache_key,
+            consumed=self.policy.consumed,
         )
 
 
@@ -299,6 +302,14 @@ class Config:
             found.append(self.buckets[name])
             name = found[-1].replica
         return tuple(found)
+
+    @property
+    def consumed(self) -> Consumed:
+        """What of requests to any location is for us alone."""
+        found = NOTHING_CONSUMED
+        for location in self.locations:
+            found |= location.policy.consumed
+        return found
 
     @property
     def listens(self) -> tuple[Listen, ...]:

@@ -18,6 +18,7 @@ from .gate import Check, Gate
 from .passwords import THREADS, Passwords
 from .phase import Ground, Serve
 from .process import Process
+from .tokens import Tokens
 
 __all__ = ["Access"]
 
@@ -29,6 +30,7 @@ class Access:
     """Makes the gates of a process's locations; `phase` is the phase."""
 
     def __init__(self, configs: Sequence[LocationConfig], process: Process) -> None:
+        self._tokens = Tokens([each.jwt for each in configs if each.jwt is not None], process)
         self._passwords: Passwords | None = None
         self._threads: ThreadPool | None = None
         if any(config.access.basic for config in configs):
@@ -41,8 +43,13 @@ class Access:
                 secret=os.urandom(32),
             )
 
+    def start(self) -> None:
+        """Look for what the checks need."""
+        self._tokens.start()
+
     def stop(self) -> None:
         """Ask no more."""
+        self._tokens.stop()
         if self._threads is not None:
             self._threads.stop()
             self._threads = None
@@ -62,6 +69,8 @@ class Access:
         basic = config.access.basic
         if basic is not None and self._passwords is not None:
             checks.append(self._passwords.check(basic.realm, basic.file))
+        if config.jwt is not None:
+            checks.append(self._tokens.check(config.jwt))
         return checks
 
 

@@ -36,6 +36,10 @@ class Front:
         self._access = Access(configs, process)
         self._phases: list[Phase] = [self._access.phase]
 
+    def start(self) -> None:
+        """Begin with what takes a while, before requests come."""
+        self._access.start()
+
     def stop(self) -> None:
         """Let go of what is held: requests are over."""
         self._access.stop()

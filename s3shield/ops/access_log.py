@@ -13,10 +13,10 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from s3shield.ops.log_format import Format, compile_format
+from s3shield.ops.log_format import Format, compile_format, without
 from s3shield.ops.log_target import Target, open_target
 from s3shield.ops.log_variables import LogRecord
-from s3shield.policy import CacheStatus, Request
+from s3shield.policy import NOTHING_CONSUMED, CacheStatus, Consumed, Request
 
 __all__ = ["AccessLog"]
 
@@ -64,7 +64,9 @@ class AccessLog:
         self.lost = 0
         """Lines lost since the start."""
         self._unreported = 0
-        self._format: Format = compile_format(format, pid=os.getpid())
+        self._shown: Format = compile_format(format, pid=os.getpid())
+        self._format = self._shown
+        self._hidden = NOTHING_CONSUMED
         self._to: Target | None = None if target == "off" else open_target(target)
         self.append: Callable[[LogRecord], None] = (
             _discard if self._to is None else self._appender()
@@ -87,6 +89,11 @@ class AccessLog:
                 write()
 
         return append
+
+    def hide(self, consumed: Consumed) -> None:
+        """Show no values of these arguments, and not these cookies, from now on."""
+        self._hidden |= consumed
+        self._format = without(self._hidden, self._shown)
 
     def refused(self, peer: bytes, status: int, line: bytes) -> None:
         """Log a request that the wire refused before it was one.

@@ -38,9 +38,9 @@ from s3shield.ops.log_variables import (
     time_local,
     variable,
 )
-from s3shield.policy import CacheStatus, NoStoreReason
+from s3shield.policy import CacheStatus, Consumed, NoStoreReason
 
-__all__ = ["COMBINED", "Format", "compile_format"]
+__all__ = ["COMBINED", "Format", "compile_format", "without"]
 
 Format = Callable[[LogRecord], bytes]
 """Makes a record's line, newline included."""
@@ -174,6 +174,20 @@ def _text(template: str, pid: int) -> Format:
         return b"".join(parts)
 
     return line
+
+
+def without(consumed: Consumed, line: Format) -> Format:
+    """Return `line` for records whose requests do not show what others must not see."""
+    if not consumed.arguments and not consumed.cookies:
+        return line
+
+    def masked(record: LogRecord) -> bytes:
+        request = consumed.masked(record[REQUEST])
+        if request is record[REQUEST]:
+            return line(record)
+        return line((*record[:2], request, *record[3:]))
+
+    return masked
 
 
 def compile_format(text: str, *, pid: int = 0) -> Format:

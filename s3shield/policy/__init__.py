@@ -20,6 +20,7 @@ from .conditional import (
     if_range,
     not_modified_head,
 )
+from .consumed import NOTHING_CONSUMED, Consumed, argument_name, cookie_pairs
 from .credentials import (
     credential_failure,
 )
@@ -146,6 +147,7 @@ __all__ = [
     "HOP_BY_HOP",
     "MAX_DELTA",
     "NEVER",
+    "NOTHING_CONSUMED",
     "REVALIDATE",
     "SAFE_METHODS",
     "UNDERSTOOD_STATUSES",
@@ -157,6 +159,7 @@ __all__ = [
     "BodyDigest",
     "CachePolicy",
     "CacheStatus",
+    "Consumed",
     "ContentRange",
     "Decision",
     "EntryFlag",
@@ -191,11 +194,13 @@ __all__ = [
     "TTLTable",
     "admit",
     "admit_partial",
+    "argument_name",
     "assess",
     "body_digest",
     "cache_status_member",
     "conditional",
     "content_length",
+    "cookie_pairs",
     "credential_failure",
     "current_age",
     "decide",

@@ -172,7 +172,7 @@ def _directive_refusal(
     ):
         return NoStoreReason.SET_COOKIE
     if (
-        b"authorization" in request.headers
+        b"authorization" in policy.consumed.headers(request.headers)
         and not policy.ignore_authorization
         and b"authorization" not in policy.withheld
         and not policy.is_bucket  # it is never shown the client's

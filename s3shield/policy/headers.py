@@ -244,11 +244,12 @@ def forwarded_fields(request: Request, policy: CachePolicy, *, cacheable: bool =
     Not among them: Host and the framing fields (the wire's), hop-by-hop fields and those
     Connection names. cacheable: the answer may be stored, so the client's conditions and
     Range stay here, where they are answered from what is stored; False passes them on.
-    What the policy withholds stays here too. X-Forwarded-For and Via get this hop appended.
+    What the policy withholds stays here too, and what was consumed. X-Forwarded-For and Via
+    get this hop appended.
     A bucket is sent nothing on GET and HEAD, and with other methods what describes the
     content.
     """
-    headers = request.headers
+    headers = policy.consumed.headers(request.headers)
     if policy.is_bucket:
         if request.method in _SAFE_METHODS:
             return ()

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import attrs
 
+from .consumed import NOTHING_CONSUMED, Consumed
 from .message import Fields
 
 __all__ = [
@@ -125,7 +126,8 @@ class CachePolicy:
     Requests:
     methods: what the location accepts (ANY_METHOD: see `takes`), others are answered 405.
     is_bucket: the origin
-    is a signed bucket, not a plain HTTP origin. missing_403: show a bucket's 403 for an
+    is a signed bucket, not a plain HTTP origin. consumed: credentials that are checked here
+    and go no further. missing_403: show a bucket's 403 for an
     absent key as this status. max_range_offset: `proxy_cache_max_range_offset`, None
     for no limit. max_ranges: most ranges answered in one response; a request for more is
     answered as if it had asked for none. normalize_accept_encoding: reduce
@@ -173,6 +175,7 @@ class CachePolicy:
 
     methods: frozenset[bytes] = frozenset({b"GET", b"HEAD"})
     is_bucket: bool = False
+    consumed: Consumed = NOTHING_CONSUMED
     missing_403: int | None = None
     max_range_offset: int | None = None
     max_ranges: int = 32

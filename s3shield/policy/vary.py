@@ -102,8 +102,9 @@ def variant_key(request: Request, names: tuple[bytes, ...], policy: CachePolicy)
     bytes when nothing selects.
     """
     parts = []
+    headers = policy.consumed.headers(request.headers) if names else {}
     for name in names:
-        value = request.headers.get(name)
+        value = headers.get(name)
         if name == b"accept-encoding" and policy.normalize_accept_encoding:
             value = reduced_accept_encoding(value)
         if value is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from s3shield.policy import Request
+from s3shield.policy import NOTHING_CONSUMED, Consumed, Request
 from s3shield.signing import Query, encode_key, encode_query
 
 from .match import LocationMatcher, Pattern, ServerMatcher
@@ -30,6 +30,7 @@ class Place:
     which keeps it apart from the keys of other locations: those go on with a path.
     hidden: lower-case names of parameters that are for this server alone: they go neither
     to the origin nor into the key.
+    consumed: what of a request counts as not there, but for the choice of a location.
     """
 
     pattern: Pattern
@@ -40,6 +41,7 @@ class Place:
     query: QueryPolicy = attrs.field(factory=QueryPolicy)
     cache_key: Template | None = None
     hidden: frozenset[bytes] = frozenset()
+    consumed: Consumed = NOTHING_CONSUMED
 
 
 @attrs.frozen
@@ -111,7 +113,8 @@ class RoutingTable:
             route = self.find(host, target.path, target.query)
         if route is None or (template := self._places[route.number].cache_key) is None:
             return route
-        key_text = b"%b=%b" % (self._origins[route.number], template.value(request))
+        shown = self._places[route.number].consumed.request(request)
+        key_text = b"%b=%b" % (self._origins[route.number], template.value(shown))
         digest = hashlib.blake2b(key_text, digest_size=16).digest()
         return attrs.evolve(route, key_text=key_text, digest=digest)
 
@@ -142,7 +145,7 @@ class RoutingTable:
             check_dots(done.path, allowed=place.bucket)
             if b"\0" in done.path:
                 raise BadTargetError("NUL in the target")
-        raw = query if done.keep_query else None
+        raw = place.consumed.query(query) if done.keep_query else None
         if raw is not None and place.hidden:
             raw = without_names(raw, place.hidden)
         if place.bucket:

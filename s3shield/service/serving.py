@@ -87,6 +87,7 @@ class Serving:
         self._reactor = reactor
         self._config = config
         self._access_log = access_log
+        access_log.hide(config.consumed)
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
@@ -187,6 +188,7 @@ class Serving:
         self.keys.start()
         self.certificates.start()
         self.credentials.start()
+        self._front.start()
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
 
     def stop(self, timeout: float) -> Deferred[None]:
