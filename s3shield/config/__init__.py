@@ -5,6 +5,7 @@ from .errors import ConfigError, ConfigErrors
 from .jwt import JwtConfig
 from .listen import Listen
 from .load import load, loads
+from .site import ErrorPage, SiteConfig
 from .text import escape
 from .tls import TlsConfig
 from .values import (
@@ -33,12 +34,14 @@ __all__ = [
     "CredentialSource",
     "DaemonConfig",
     "ErrorLogConfig",
+    "ErrorPage",
     "HealthConfig",
     "JwtConfig",
     "Listen",
     "LocationConfig",
     "OriginConfig",
     "ServerConfig",
+    "SiteConfig",
     "TlsConfig",
     "dump",
     "escape",

@@ -18,6 +18,7 @@ from . import replicas
 from .admin import admin_listen, networks
 from .jwt import JWT
 from .reading_access import ACCESS
+from .site import SITE
 from .spec import Spec
 from .units import parse_flag, parse_seconds, parse_size
 
@@ -172,6 +173,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "via": Spec(read.via, _POLICY.via, empty=True),
     "purge_allow": Spec(networks, (), empty=True),
     "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
+    **SITE,
 }
 
 ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
@@ -190,7 +192,7 @@ LATER: Final[Mapping[str, str]] = {
             "metrics",
             "proxy_cache_purge",
             "secure_link",
-            *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
+            *("limit_conn", "limit_req", "limit_rate"),
             *("set_real_ip_from", "real_ip_header", "tls_client_ca"),
         ),
         _NOT_YET,

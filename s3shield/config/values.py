@@ -19,6 +19,7 @@ from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 from .access import AccessConfig
 from .jwt import JwtConfig
 from .listen import Listen
+from .site import SiteConfig
 from .tls import TlsConfig, hosts_at
 
 __all__ = [
@@ -249,6 +250,7 @@ class LocationConfig:
     client_max_body_size: int = 1 << 20
     access: AccessConfig = attrs.field(factory=AccessConfig)
     jwt: JwtConfig | None = None
+    site: SiteConfig = attrs.field(factory=SiteConfig)
     where: str = _where()
 
     @property
