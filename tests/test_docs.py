@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import load
 from s3shield.config.options import ALLOWED, BUCKET, DAEMON, LOCATION, ORIGIN, REPLICA, SERVER, TLS
+from s3shield.config.real_ip import REAL_IP
 from s3shield.policy import CacheStatus, NoStoreReason
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -101,7 +102,7 @@ class ListTests(SynchronousTestCase):
             named = {name for head in heads for name in re.findall(r"``([^`]+)``", head)}
             # What stands in an outer section as a default is described in the inner one.
             own = {
-                "s3shield": set(DAEMON),
+                "s3shield": {*DAEMON, *REAL_IP},
                 "bucket": {*BUCKET, *REPLICA},
                 "server": {*SERVER, *TLS},
                 "location": {"server", *LOCATION, *ORIGIN},

@@ -5,7 +5,7 @@ from .errors import ConfigError, ConfigErrors
 from .jwt import JwtConfig
 from .listen import Listen
 from .load import load, loads
-from .site import ErrorPage, SiteConfig
+from .real_ip import RealIpConfig
 from .text import escape
 from .tls import TlsConfig
 from .values import (
@@ -34,14 +34,13 @@ __all__ = [
     "CredentialSource",
     "DaemonConfig",
     "ErrorLogConfig",
-    "ErrorPage",
     "HealthConfig",
     "JwtConfig",
     "Listen",
     "LocationConfig",
     "OriginConfig",
+    "RealIpConfig",
     "ServerConfig",
-    "SiteConfig",
     "TlsConfig",
     "dump",
     "escape",

@@ -15,6 +15,8 @@ def admin_listen(value: str) -> Listen:
     found = Listen.parse(value)
     if found.tls:
         raise BadValueError("the admin listener has no tls: it is for this machine alone")
+    if found.proxy_protocol:
+        raise BadValueError("nobody is passed on to the admin listener", "proxy_protocol")
     if found.kind == "unix" or (found.kind == "tcp" and _is_loopback(found.host)):
         return found
     raise BadValueError("it is a loopback address, 127.0.0.1:9180, or unix:/path", value)

@@ -1,4 +1,4 @@
-"""What the sections say about TLS, and whether that goes together."""
+"""What the sections say about TLS and PROXY headers, and whether that goes together."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Final, Literal
 
 from .given import Given, Sources, find
 from .listen import Listen
+from .real_ip import REAL_IP, RealIpConfig
 from .tls import TlsConfig, hosts_at
 from .values import ServerConfig
 
-__all__ = ["build_tls", "check_places"]
+__all__ = ["build_real_ip", "build_tls", "check_places"]
 
 _PAIR: Final = ("tls_certificate", "tls_certificate_key")
 
@@ -59,6 +60,7 @@ def build_tls(
 
 
 def check_places(
+    top: Given,
     given: Sequence[Given],
     servers: Sequence[ServerConfig],
     daemon_listens: Sequence[Listen],
@@ -66,6 +68,7 @@ def check_places(
     sources: Sources,
 ) -> None:
     """Complain about what cannot be at one address. given: the sections of `servers`."""
+    trusts = "set_real_ip_from" in top.values
     listens: dict[str, Listen] = {each.text: each for each in daemon_listens}
     for section, server in zip(given, servers, strict=True):
         for listen in server.listen:
@@ -76,6 +79,9 @@ def check_places(
                     f"{listen.text} has other words after it elsewhere (see {other.where})",
                 )
     for listen in listens.values():
+        if listen.proxy_protocol and not trusts:
+            text = f"it is missing: who may send PROXY headers to {listen.text}"
+            sources.complain(top, text, option="set_real_ip_from")
         hosts = hosts_at(listen, daemon_listens, daemon_tls, servers) if listen.tls else []
         for _, tls in hosts:
             if tls.client_ca != hosts[0][1].client_ca:
@@ -89,3 +95,13 @@ def check_places(
                     f"(see {hosts[0][1].where})",
                     option="tls_client_ca",
                 )
+
+
+def build_real_ip(top: Given, sources: Sources) -> RealIpConfig:
+    """Return what `[s3shield]` says about clients' addresses."""
+    given = {name: top.values[name] for name in REAL_IP if name in top.values}
+    found = RealIpConfig.of({name: at.value for name, at in given.items() if not at.broken})
+    for name in ("real_ip_header", "real_ip_recursive"):
+        if name in given and "set_real_ip_from" not in given:
+            sources.complain(given[name], "it goes with set_real_ip_from")
+    return found

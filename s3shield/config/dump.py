@@ -12,7 +12,7 @@ from .access import access_pairs
 from .jwt import jwt_pairs
 from .listen import Listen
 from .reading_keys import MASK
-from .site import dump_site
+from .real_ip import RealIpConfig
 from .text import escape
 from .tls import TlsConfig
 from .units import format_seconds, format_size
@@ -83,6 +83,7 @@ def _url(endpoint: Endpoint) -> str:
 
 def _daemon(daemon: DaemonConfig) -> Pairs:
     yield from _listens(daemon.listen, daemon.tls)
+    yield from _real_ip(daemon.real_ip)
     yield "admin_listen", None if daemon.admin_listen is None else str(daemon.admin_listen)
     yield "workers", "auto" if daemon.workers == AUTO else str(daemon.workers)
     yield "access_log", f"{daemon.access_log.target} {daemon.access_log.format}"
@@ -108,6 +109,14 @@ def _listens(listens: Iterable[Listen], tls: TlsConfig) -> Pairs:
     if tls.client_ca is not None:
         yield "tls_client_ca", tls.client_ca
         yield "tls_verify_client", tls.verify_client
+
+
+def _real_ip(real_ip: RealIpConfig) -> Pairs:
+    if real_ip.trusts:
+        trusted = [*map(str, real_ip.networks), *(["unix:"] if real_ip.unix else [])]
+        yield "set_real_ip_from", " ".join(trusted)
+        yield "real_ip_header", real_ip.header
+        yield "real_ip_recursive", _flag(real_ip.recursive)
 
 
 def _cache(cache: CacheConfig) -> Pairs:
@@ -192,7 +201,6 @@ def _location(location: LocationConfig) -> Pairs:
     yield "proxy_cache_lock_age", _timeout(location.proxy_cache_lock_age)
     yield "range_connections", str(location.range_connections)
     yield "read_ahead", _limit(location.read_ahead)
-    yield from dump_site(location.site)
     yield from _connection(location.connection)
 
 

@@ -14,7 +14,7 @@ import attrs
 from s3shield.routing import Pattern
 
 from .build_location import Locations
-from .build_tls import build_tls, check_places
+from .build_tls import build_real_ip, build_tls, check_places
 from .errors import Complaints, ConfigError, ConfigErrors, nearest
 from .given import Given, ModeOf, ReadFile, Sources, Value, take
 from .jwt import check_key_files
@@ -121,7 +121,7 @@ class _Loader:
         self.check_servers(server_configs)
         enough = any(server.tls.pairs for server in server_configs)
         tls = build_tls([top], daemon_listen, self.sources, enough=enough)
-        check_places(servers, server_configs, daemon_listen, tls, self.sources)
+        check_places(top, servers, server_configs, daemon_listen, tls, self.sources)
         if not daemon_listen and not any(server.listen for server in server_configs):
             daemon_listen = (Listen.parse(_DEFAULT_LISTEN, where=self.sources.where(top)),)
         daemon = self.daemon(top, daemon_listen, tls)
@@ -334,5 +334,5 @@ class _Loader:
             where = self.sources.where(top.values["admin_listen"])
             values["admin_listen"] = attrs.evolve(values["admin_listen"], where=where)
         values.setdefault("access_log", AccessLogConfig())
-        values.update(listen=listen, tls=tls)
+        values.update(listen=listen, tls=tls, real_ip=build_real_ip(top, self.sources))
         return DaemonConfig(where=self.sources.where(top), **values)

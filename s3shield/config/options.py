@@ -18,7 +18,7 @@ from . import replicas
 from .admin import admin_listen, networks
 from .jwt import JWT
 from .reading_access import ACCESS
-from .site import SITE
+from .real_ip import REAL_IP
 from .spec import Spec
 from .units import parse_flag, parse_seconds, parse_size
 
@@ -173,11 +173,10 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "via": Spec(read.via, _POLICY.via, empty=True),
     "purge_allow": Spec(networks, (), empty=True),
     "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
-    **SITE,
 }
 
 ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
-    "s3shield": {**DAEMON, **TLS, **LOCATION, **BUCKET, **ORIGIN},
+    "s3shield": {**DAEMON, **REAL_IP, **TLS, **LOCATION, **BUCKET, **ORIGIN},
     "cache": CACHE,
     "bucket": {**BUCKET, **REPLICA, **ORIGIN},
     "server": {**SERVER, **TLS, **LOCATION, **BUCKET, **ORIGIN},
@@ -192,8 +191,8 @@ LATER: Final[Mapping[str, str]] = {
             "metrics",
             "proxy_cache_purge",
             "secure_link",
-            *("limit_conn", "limit_req", "limit_rate"),
-            *("set_real_ip_from", "real_ip_header", "tls_client_ca"),
+            *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
+            "tls_client_ca",
         ),
         _NOT_YET,
     ),

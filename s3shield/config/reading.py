@@ -115,8 +115,6 @@ def listen(value: str) -> Listen:
     found = Listen.parse(value)
     if found.kind in LISTEN_LATER:
         raise BadValueError(LISTEN_LATER[found.kind])
-    if found.proxy_protocol:
-        raise BadValueError("proxy_protocol is known, but this version does not do it yet")
     return found
 
 

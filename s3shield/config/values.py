@@ -19,7 +19,7 @@ from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 from .access import AccessConfig
 from .jwt import JwtConfig
 from .listen import Listen
-from .site import SiteConfig
+from .real_ip import RealIpConfig
 from .tls import TlsConfig, hosts_at
 
 __all__ = [
@@ -94,6 +94,7 @@ class DaemonConfig:
     http2: bool = True
     stall_log: float | None = None
     tls: TlsConfig = attrs.field(factory=TlsConfig)
+    real_ip: RealIpConfig = attrs.field(factory=RealIpConfig)
     where: str = _where()
 
 
@@ -250,7 +251,6 @@ class LocationConfig:
     client_max_body_size: int = 1 << 20
     access: AccessConfig = attrs.field(factory=AccessConfig)
     jwt: JwtConfig | None = None
-    site: SiteConfig = attrs.field(factory=SiteConfig)
     where: str = _where()
 
     @property

@@ -97,7 +97,6 @@ from .invalidation import (
 )
 from .message import (
     Fields,
-    InnerRequest,
     Request,
     RequestWithBody,
     ResponseHead,
@@ -173,7 +172,6 @@ __all__ = [
     "GatewayTimeout",
     "GiveUp",
     "Hit",
-    "InnerRequest",
     "LifetimeSource",
     "Multipart",
     "NoStore",

@@ -47,9 +47,15 @@ from s3shield.ops import (
     bucket_states,
     run_aside,
 )
+from s3shield.policy import Request
 from s3shield.store import Evictor, Limits, Store, StoreError
 from s3shield.wire import (
     ChannelFactory,
+    Downstream,
+    ProxyRules,
+    RealIp,
+    Trusted,
+    listen_proxied,
     listen_socket,
 )
 
@@ -169,18 +175,7 @@ class Serving:
                 site = admin_site(self._purger(), states, self._clock)
                 starting.append(listen_socket(self._reactor, sock, site))
                 continue
-            factory = ChannelFactory(
-                Site(self._config.routing(listen), self._locations, self._around, self._front.lead),
-                self._reactor,
-                monotonic=self._monotonic,
-                keepalive_timeout=daemon.keepalive_timeout,
-                client_header_timeout=daemon.client_header_timeout,
-                send_timeout=daemon.send_timeout,
-                rejected=self._access_log.refused,
-            )
-            self._factories.append(factory)
-            tls = self._certificates.of(listen)
-            starting.append(listen_socket(self._reactor, sock, factory, tls))
+            starting.append(self._listen(listen, sock))
         for evictor in self._evictors:
             evictor.start()
         for health in self._health:
@@ -190,6 +185,33 @@ class Serving:
         self.credentials.start()
         self._front.start()
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
+
+    def _listen(self, listen: Listen, sock: Any) -> Deferred[IListeningPort]:
+        daemon = self._config.daemon
+        site: Callable[[Request, Downstream], None] = Site(
+            self._config.routing(listen), self._locations, self._around, self._front.lead
+        )
+        real_ip = daemon.real_ip
+        trusted = Trusted(real_ip.networks, unix=real_ip.unix)
+        field = real_ip.field(proxy_protocol=listen.proxy_protocol)
+        if field is not None:
+            name = field.encode("ascii")
+            site = RealIp(site, name, trusted, recursive=real_ip.recursive)
+        factory = ChannelFactory(
+            site,
+            self._reactor,
+            monotonic=self._monotonic,
+            keepalive_timeout=daemon.keepalive_timeout,
+            client_header_timeout=daemon.client_header_timeout,
+            send_timeout=daemon.send_timeout,
+            rejected=self._access_log.refused,
+        )
+        self._factories.append(factory)
+        tls = self._certificates.of(listen)
+        if not listen.proxy_protocol:
+            return listen_socket(self._reactor, sock, factory, tls)
+        rules = ProxyRules(trusted, daemon.client_header_timeout, replaces=real_ip.from_proxy())
+        return maybeDeferred(listen_proxied, self._reactor, sock, factory, rules, tls)
 
     def stop(self, timeout: float) -> Deferred[None]:
         """Accept no more, let requests under way end for `timeout` seconds, let go of all."""

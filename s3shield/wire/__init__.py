@@ -8,6 +8,8 @@ from .downstream import Downstream, Octets, Site
 from .listen import BindError, bind, listen_socket
 from .origin_call import OriginCall, Receiver
 from .origin_pool import OriginAddress, OriginOptions, OriginPool, OriginStats
+from .proxy_port import ProxyRules, listen_proxied
+from .real_ip import RealIp, Trusted
 from .tls import Certificate, CertificateError, LoadedCertificate, ServerTls
 from .upload import BodyPlan, StreamedRequest, Upload, UploadSink
 
@@ -25,14 +27,18 @@ __all__ = [
     "OriginOptions",
     "OriginPool",
     "OriginStats",
+    "ProxyRules",
+    "RealIp",
     "Receiver",
     "RequestDownstream",
     "ServerTls",
     "Site",
     "StreamedRequest",
+    "Trusted",
     "Upload",
     "UploadSink",
     "bind",
+    "listen_proxied",
     "listen_socket",
     "request_from",
 ]

@@ -13,7 +13,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import uvloop
 from twisted.internet import tcp, unix
@@ -34,6 +34,8 @@ BACKLOG: Final = 511
 """Connections the kernel holds until they are accepted; nginx's default."""
 
 _TCP = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.%a-z]*\]|[^\[\]:]*):)?(?P<port>[0-9]{1,5})")
+
+_Uv = TypeVar("_Uv", bound=UvTransport)
 
 
 class BindError(OSError):
@@ -169,10 +171,7 @@ def listen_twisted(
     tls: ServerTls | None = None,
 ) -> IListeningPort:
     """Serve on Twisted's own transports, on any reactor; else as `listen_socket`."""
-    if tls is not None:
-        if tls.http2:
-            factory = Negotiating(factory)
-        factory = TLSMemoryBIOFactory(TwistedTls(tls), False, factory)
+    factory = twisted_factory(factory, tls)
     if sock.family == socket.AF_UNIX:
         port = _UnixPort(sock, factory, reactor)
         port.startListening()
@@ -180,6 +179,15 @@ def listen_twisted(
     with sock:
         adopted: IListeningPort = reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
     return adopted
+
+
+def twisted_factory(factory: IProtocolFactory, tls: ServerTls | None) -> IProtocolFactory:
+    """Return what makes protocols for Twisted's transports. Raises `CertificateError`."""
+    if tls is None:
+        return factory
+    if tls.http2:
+        factory = Negotiating(factory)
+    return TLSMemoryBIOFactory(TwistedTls(tls), False, factory)
 
 
 class _UnixPort(unix.Port):
@@ -200,22 +208,42 @@ class _UnixPort(unix.Port):
         tcp.Port.connectionLost(self, reason)  # type: ignore[no-untyped-call]
 
 
+def uv_options(tls: ServerTls | None) -> dict[str, Any]:
+    """Return what uvloop is told of TLS. Raises `CertificateError`."""
+    if tls is None:
+        return {}
+    return {"ssl": tls.ssl_context(), "ssl_handshake_timeout": tls.handshake_timeout}
+
+
+def uv_transport(factory: IProtocolFactory, *, http2: bool, kind: type[_Uv]) -> _Uv:
+    """Return what uvloop runs an accepted connection with. http2: whether it was offered."""
+    # The peer is not known yet; none of our factories asks.
+    protocol = factory.buildProtocol(None)  # type: ignore[arg-type]
+    assert protocol is not None
+    return kind(protocol, agreed=cast(Any, factory).channel_for if http2 else None)
+
+
+def host_of(sock: socket.socket) -> IAddress:
+    """Return the address of a listening socket."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return UNIXAddress(name)
+    return (IPv6Address if sock.family == socket.AF_INET6 else IPv4Address)("TCP", *name)
+
+
 async def _listen_uv(
     loop: Any,
     sock: socket.socket,
     factory: IProtocolFactory,
     tls: ServerTls | None,
 ) -> IListeningPort:
-    secure: dict[str, Any] = {}
-    if tls is not None:
-        timeout = tls.handshake_timeout
-        secure = {"ssl": tls.ssl_context(), "ssl_handshake_timeout": timeout}
     create: Any = loop.create_server
     if sock.family == socket.AF_UNIX:
         create = loop.create_unix_server
         if sys.version_info >= (3, 13):
             # The path is the parent's: a worker that ends must not take it away.
             create = functools.partial(create, cleanup_socket=False)
+    secure = uv_options(tls)
     port = UvPort(loop, sock, factory, http2=tls is not None and tls.http2)
     await Deferred.fromFuture(
         loop.create_task(create(port.connection, sock=sock, backlog=BACKLOG, **secure)),
@@ -232,23 +260,13 @@ class UvPort:
     ) -> None:
         self._loop = loop
         self._factory = factory
-        self._agreed = cast(Any, factory).channel_for if http2 else None
+        self._http2 = http2
         self._server: Any = None
-        name = sock.getsockname()
-        self._host: IAddress
-        if sock.family == socket.AF_UNIX:
-            self._host = UNIXAddress(name)
-        elif sock.family == socket.AF_INET6:
-            self._host = IPv6Address("TCP", *name)
-        else:
-            self._host = IPv4Address("TCP", *name)
+        self._host = host_of(sock)
 
     def connection(self) -> UvTransport:
         """Return what uvloop runs an accepted connection with."""
-        # The peer is not known yet; none of our factories asks.
-        protocol = self._factory.buildProtocol(None)  # type: ignore[arg-type]
-        assert protocol is not None
-        return UvTransport(protocol, agreed=self._agreed)
+        return uv_transport(self._factory, http2=self._http2, kind=UvTransport)
 
     def started(self, server: Any) -> None:
         """Called with uvloop's server when it is listening."""
