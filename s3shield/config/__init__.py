@@ -6,6 +6,7 @@ from .jwt import JwtConfig
 from .listen import Listen
 from .load import load, loads
 from .real_ip import RealIpConfig
+from .site import ErrorPage, SiteConfig
 from .text import escape
 from .tls import TlsConfig
 from .values import (
@@ -34,6 +35,7 @@ __all__ = [
     "CredentialSource",
     "DaemonConfig",
     "ErrorLogConfig",
+    "ErrorPage",
     "HealthConfig",
     "JwtConfig",
     "Listen",
@@ -41,6 +43,7 @@ __all__ = [
     "OriginConfig",
     "RealIpConfig",
     "ServerConfig",
+    "SiteConfig",
     "TlsConfig",
     "dump",
     "escape",

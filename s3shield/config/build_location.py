@@ -18,6 +18,7 @@ from .errors import nearest
 from .given import Given, Sources, Value, find
 from .jwt import consumed_by, read_jwt
 from .options import BUCKET, LOCATION
+from .site import read_site
 from .values import BucketConfig, LocationConfig
 
 __all__ = ["Locations"]
@@ -92,6 +93,7 @@ class Locations:
             purge_allow=_get(chain, "purge_allow"),
             access=access,
             jwt=jwt,
+            site=read_site(lambda name: _get(chain, name)),
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )

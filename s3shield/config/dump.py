@@ -13,6 +13,7 @@ from .jwt import jwt_pairs
 from .listen import Listen
 from .reading_keys import MASK
 from .real_ip import RealIpConfig
+from .site import dump_site
 from .text import escape
 from .tls import TlsConfig
 from .units import format_seconds, format_size
@@ -201,6 +202,7 @@ def _location(location: LocationConfig) -> Pairs:
     yield "proxy_cache_lock_age", _timeout(location.proxy_cache_lock_age)
     yield "range_connections", str(location.range_connections)
     yield "read_ahead", _limit(location.read_ahead)
+    yield from dump_site(location.site)
     yield from _connection(location.connection)
 
 

@@ -151,7 +151,8 @@ JWT: Final[Mapping[str, Spec]] = {
     "auth_jwt_audience": Spec(_words, frozenset()),
     "auth_jwt_issuer": Spec(_words, frozenset()),
     "auth_jwt_require": Spec(_requirement, (), many=True),
-    "auth_jwt_leeway": Spec(parse_seconds, 0),
+    # nginx: 0; but it does not look at iat, which would be in the future by any clock that lags.
+    "auth_jwt_leeway": Spec(parse_seconds, 10),
     "auth_jwt_algorithms": Spec(_algorithms),
     "auth_jwt_key_ttl": Spec(_ttl, _NOTHING.key_ttl),
 }

@@ -19,6 +19,7 @@ from .admin import admin_listen, networks
 from .jwt import JWT
 from .reading_access import ACCESS
 from .real_ip import REAL_IP
+from .site import SITE
 from .spec import Spec
 from .units import parse_flag, parse_seconds, parse_size
 
@@ -173,6 +174,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "via": Spec(read.via, _POLICY.via, empty=True),
     "purge_allow": Spec(networks, (), empty=True),
     "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
+    **SITE,
 }
 
 ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
@@ -191,7 +193,7 @@ LATER: Final[Mapping[str, str]] = {
             "metrics",
             "proxy_cache_purge",
             "secure_link",
-            *("limit_conn", "limit_req", "limit_rate", "index", "try_files", "error_page"),
+            *("limit_conn", "limit_req", "limit_rate"),
             "tls_client_ca",
         ),
         _NOT_YET,

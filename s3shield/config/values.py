@@ -20,6 +20,7 @@ from .access import AccessConfig
 from .jwt import JwtConfig
 from .listen import Listen
 from .real_ip import RealIpConfig
+from .site import SiteConfig
 from .tls import TlsConfig, hosts_at
 
 __all__ = [
@@ -251,6 +252,7 @@ class LocationConfig:
     client_max_body_size: int = 1 << 20
     access: AccessConfig = attrs.field(factory=AccessConfig)
     jwt: JwtConfig | None = None
+    site: SiteConfig = attrs.field(factory=SiteConfig)
     where: str = _where()
 
     @property

@@ -17,6 +17,7 @@ from .origin import BucketOrigin, Origin, PlainOrigin
 from .origin_request import BucketRequests, PlainRequests
 from .patience import ALONE, REPLACED
 from .purging import PurgeMethod, Purger
+from .refusal import reason_phrase
 from .replicas import ReplicatedOrigin
 from .rules import Rules
 from .s3_errors import MAX_ERROR_BODY, advice, error_code
@@ -62,4 +63,5 @@ __all__ = [
     "moved",
     "must_hash",
     "new_breaker",
+    "reason_phrase",
 ]

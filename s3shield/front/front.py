@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from s3shield.config import LocationConfig
 
 from .access import Access
+from .directory import index, slash_redirect
+from .error_pages import error_pages
 from .phase import Ground, Phase, Serve
 from .process import Process
+from .try_files import try_files
 
 if TYPE_CHECKING:
     from s3shield.exchange import Location, Site
@@ -34,7 +37,13 @@ class Front:
         # The first sees a request first. What changes answers (the pages of errors) is outside of
         # what gives them; who may come in is asked before anything is done for him.
         self._access = Access(configs, process)
-        self._phases: list[Phase] = [self._access.phase]
+        self._phases: list[Phase] = [
+            error_pages,
+            self._access.phase,
+            try_files,
+            slash_redirect,
+            index,
+        ]
 
     def start(self) -> None:
         """Begin with what takes a while, before requests come."""

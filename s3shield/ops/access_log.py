@@ -15,8 +15,8 @@ from twisted.logger import Logger
 
 from s3shield.ops.log_format import Format, compile_format, without
 from s3shield.ops.log_target import Target, open_target
-from s3shield.ops.log_variables import LogRecord
-from s3shield.policy import NOTHING_CONSUMED, CacheStatus, Consumed, Request
+from s3shield.ops.log_variables import REQUEST, STATUS, LogRecord
+from s3shield.policy import NOTHING_CONSUMED, CacheStatus, Consumed, InnerRequest, Request
 
 __all__ = ["AccessLog"]
 
@@ -31,6 +31,21 @@ _LINE_LIMIT = 8192
 
 def _discard(_record: LogRecord) -> None:
     return None
+
+
+def _outward(record: LogRecord) -> LogRecord | None:
+    """Return the record as it is of the client's own request; None for what it never saw."""
+    request = record[REQUEST]
+    assert isinstance(request, InnerRequest)
+    each: InnerRequest | None = request
+    while each is not None:
+        if each.quiet:
+            each.record = record
+            return None
+        each = each.parent
+    status = request.status or record[STATUS]
+    peer, wall, _, _, *rest = record
+    return (peer, wall, request.outer, status, *rest)  # type: ignore[return-value]  # as it was
 
 
 class AccessLog:
@@ -81,6 +96,11 @@ class AccessLog:
         write = self._write_batch
 
         def append(record: LogRecord) -> None:
+            if record[REQUEST].__class__ is InnerRequest:
+                outward = _outward(record)
+                if outward is None:
+                    return
+                record = outward
             add(record)
             waiting = count()
             if waiting == 1:

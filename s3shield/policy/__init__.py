@@ -97,6 +97,7 @@ from .invalidation import (
 )
 from .message import (
     Fields,
+    InnerRequest,
     Request,
     RequestWithBody,
     ResponseHead,
@@ -172,6 +173,7 @@ __all__ = [
     "GatewayTimeout",
     "GiveUp",
     "Hit",
+    "InnerRequest",
     "LifetimeSource",
     "Multipart",
     "NoStore",

@@ -53,8 +53,9 @@ class Consumed:
             del found[b"authorization"]
         value = headers.get(b"cookie")
         if value is not None and self.cookies:
-            kept = [pair for pair in cookie_pairs(value) if pair[0] not in self.cookies]
-            found[b"cookie"] = b"; ".join([b"%b=%b" % pair for pair in kept])
+            kept = [each for each in value.split(b";") if _cookie(each)[0] not in self.cookies]
+            if len(kept) < value.count(b";") + 1:
+                found[b"cookie"] = b";".join(kept).strip(b" \t")
             if not kept:
                 del found[b"cookie"]
         value = headers.get(b"referer")
@@ -134,5 +135,9 @@ def argument_name(piece: bytes) -> bytes:
 
 def cookie_pairs(value: bytes) -> list[tuple[bytes, bytes]]:
     """Return the names and values of a Cookie field (RFC 6265 section 4.2.1), in order."""
-    pairs = [each.strip(b" \t").partition(b"=") for each in value.split(b";")]
-    return [(name.rstrip(b" \t"), text.lstrip(b" \t")) for name, mark, text in pairs if mark]
+    return [_cookie(each) for each in value.split(b";")]
+
+
+def _cookie(text: bytes) -> tuple[bytes, bytes]:
+    name, _, value = text.partition(b"=")
+    return name.strip(b" \t"), value.strip(b" \t")

@@ -5,11 +5,12 @@ Pure values; the wire makes them, `policy` reads them. RFC 9110 sections 5 and 6
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import attrs
 
-__all__ = ["Fields", "Request", "RequestWithBody", "ResponseHead"]
+__all__ = ["Fields", "InnerRequest", "Request", "RequestWithBody", "ResponseHead"]
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Field lines in the order received: (name in its original case, value)."""
@@ -81,6 +82,56 @@ class RequestWithBody(Request):
         for name in Request.__slots__:
             setattr(self, name, getattr(request, name))
         self.body = body
+
+
+class InnerRequest(Request):
+    """A request that we make in the place of a client's: nginx's internal redirect.
+
+    outer: the client's own, which the access log shows. hops: redirects so far. tried:
+    numbers of the locations whose `try_files` were. probe: it is only asked whether there
+    is something: no page of an error is wanted, no `try_files`. page: it is for the page of
+    an error, and not for another error's. status: what the client is told in place of the
+    answer's status, 0 for that. quiet: the client does not get this answer, so the log's
+    record of it, or of one made in its place, is kept in `record`. parent: the inner request
+    in whose place it was made. left: called when it is led to another location, whose
+    pages of errors hold from then on.
+    """
+
+    __slots__ = (
+        *("hops", "left", "outer", "page", "parent", "probe"),
+        *("quiet", "record", "status", "tried"),
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        target: bytes | None = None,
+        headers: dict[bytes, bytes] | None = None,
+    ) -> None:
+        """Take all but `target` and `headers` from `request`, itself an inner one or not."""
+        super().__init__(
+            request.method,
+            request.target if target is None else target,
+            request.headers if headers is None else headers,
+            version=request.version,
+            host=request.host,
+            peer=request.peer,
+            scheme=request.scheme,
+            started=request.started,
+        )
+        if target is None:
+            self.path, self.query = request.path, request.query
+        inner = request if isinstance(request, InnerRequest) else None
+        self.parent = inner
+        self.outer: Request = request if inner is None else inner.outer
+        self.hops: int = 0 if inner is None else inner.hops
+        self.tried: frozenset[int] = frozenset() if inner is None else inner.tried
+        self.probe: bool = inner is not None and inner.probe
+        self.page: bool = inner is not None and inner.page
+        self.status: int = 0 if inner is None else inner.status
+        self.left: Callable[[], None] | None = None if inner is None else inner.left
+        self.quiet: bool = False
+        self.record: Any = None
 
 
 @attrs.frozen

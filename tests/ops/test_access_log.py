@@ -125,12 +125,12 @@ class Batches(LogCase):
         """A record that no line can be made of costs that line, no other."""
         log = self.open()
         self.add(log, 1)
-        log.append((b"",))
+        log.append((b"", 0.0, None))
         self.add(log, 2)
         self.clock.advance(0.2)
         self.assertEqual(self.lines(), ["/1", "/2"])
         self.assertEqual(log.lost, 1)
-        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
 
     def test_unopenable(self) -> None:
         """A path that cannot be opened is the constructor's OSError."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor
@@ -11,9 +13,11 @@ from twisted.internet.defer import ensureDeferred
 
 from s3shield.front import url_fetch, url_keys
 from tests.access.issuer import jwk_set, signer
+from tests.wire.certificates import Authority
 
 from .bearer import Bearer
 from .harness import Asked, OriginConnection, answer, raw, until
+from .test_tls import TlsOrigin
 
 CHALLENGE: Final = 'Bearer realm="media"'
 
@@ -189,3 +193,54 @@ class EndpointTests(Bearer):
         self.assertEqual(401, (await self.bring(self.token(leaked))).status)
         self.assertEqual(1, len(self.told("key 2: it is a private key")))
         self.assertEqual([], self.told("c2VjcmV0"))
+
+
+class SecureEndpointTests(Bearer):
+    """Keys by https."""
+
+    def secure(self, name: str) -> TlsOrigin:
+        """Start an endpoint whose certificate is for `name`; its authority is the system's."""
+        authority = Authority()
+        trusted = Path(self.mktemp())
+        trusted.write_bytes(authority.pem)
+        before = os.environ.get("SSL_CERT_FILE")
+        os.environ["SSL_CERT_FILE"] = str(trusted)
+        self.addCleanup(
+            lambda: (
+                os.environ.pop("SSL_CERT_FILE")
+                if before is None
+                else os.environ.update(SSL_CERT_FILE=before)
+            )
+        )
+        endpoint = TlsOrigin(authority.server(name))
+        self.addCleanup(endpoint.stop)
+        self.addCleanup(endpoint.tls_port.stopListening)
+        endpoint.answers["/keys"] = answer(body=jwk_set(self.issuer))
+        return endpoint
+
+    async def begin(self, endpoint: TlsOrigin) -> None:
+        """Take keys from there."""
+        url = f"https://localhost:{endpoint.tls_number}/keys"
+        await self.shield(f"auth_jwt = media\nauth_jwt_key_request = {url}")
+
+    async def test_good(self) -> None:
+        """With a certificate of an authority that the system knows."""
+        await self.begin(self.secure("localhost"))
+        self.assertEqual(200, (await self.bring(self.token())).status)
+
+    async def test_another_name(self) -> None:
+        """Of one that is for somebody else nothing is taken."""
+        endpoint = self.secure("other.test")
+        await self.begin(endpoint)
+        self.assertEqual(503, (await self.bring(self.token())).status)
+        self.assertTrue(self.told("certificate is for other.test, not localhost"), self.events)
+        self.assertEqual([], endpoint.asked)
+
+    async def test_unknown_authority(self) -> None:
+        """Nor of one whose authority nobody knows."""
+        endpoint = self.secure("localhost")
+        self.secure("localhost")
+        await self.begin(endpoint)
+        self.assertEqual(503, (await self.bring(self.token())).status)
+        self.assertTrue(self.told("authority"), self.events)
+        self.assertEqual([], endpoint.asked)
