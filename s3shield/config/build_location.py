@@ -14,6 +14,7 @@ from s3shield.signing import Endpoint
 
 from .build_access import read_access
 from .build_bucket import build_bucket, build_connection
+from .compression import build_compression
 from .errors import nearest
 from .given import Given, Sources, Value, find
 from .jwt import consumed_by, read_jwt
@@ -94,6 +95,7 @@ class Locations:
             access=access,
             jwt=jwt,
             site=read_site(lambda name: _get(chain, name)),
+            compression=build_compression(lambda name: _get(chain, name)),
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )

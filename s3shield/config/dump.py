@@ -9,6 +9,7 @@ from s3shield.policy import ANY, CachePolicy, TTLRow
 from s3shield.signing import Endpoint
 
 from .access import access_pairs
+from .compression import dump_compression
 from .jwt import jwt_pairs
 from .listen import Listen
 from .reading_keys import MASK
@@ -203,6 +204,7 @@ def _location(location: LocationConfig) -> Pairs:
     yield "range_connections", str(location.range_connections)
     yield "read_ahead", _limit(location.read_ahead)
     yield from dump_site(location.site)
+    yield from dump_compression(location.compression)
     yield from _connection(location.connection)
 
 

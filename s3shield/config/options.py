@@ -16,6 +16,7 @@ from . import reading as read
 from . import reading_keys as keys
 from . import replicas
 from .admin import admin_listen, networks
+from .compression import COMPRESSION
 from .jwt import JWT
 from .reading_access import ACCESS
 from .real_ip import REAL_IP
@@ -175,6 +176,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "purge_allow": Spec(networks, (), empty=True),
     "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
     **SITE,
+    **COMPRESSION,
 }
 
 ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {

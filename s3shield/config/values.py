@@ -12,7 +12,7 @@ from typing import Literal
 
 import attrs
 
-from s3shield.policy import NOTHING_CONSUMED, CachePolicy, Consumed
+from s3shield.policy import NOTHING_CONSUMED, CachePolicy, Compression, Consumed
 from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable, Template
 from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 
@@ -253,6 +253,7 @@ class LocationConfig:
     access: AccessConfig = attrs.field(factory=AccessConfig)
     jwt: JwtConfig | None = None
     site: SiteConfig = attrs.field(factory=SiteConfig)
+    compression: Compression = attrs.field(factory=Compression)
     where: str = _where()
 
     @property

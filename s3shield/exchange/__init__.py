@@ -8,6 +8,8 @@ from .bucket import Bucket
 from .careful import CarefulLocation
 from .change import Invalidation
 from .claiming import Claiming
+from .coded import CodedCarefulLocation, CodedLocation
+from .forms import Compressing, Forms
 from .health import Health
 from .location import Location
 from .members import Member, new_breaker
@@ -37,6 +39,10 @@ __all__ = [
     "BucketRequests",
     "CarefulLocation",
     "Claiming",
+    "CodedCarefulLocation",
+    "CodedLocation",
+    "Compressing",
+    "Forms",
     "Health",
     "Invalidation",
     "Leave",

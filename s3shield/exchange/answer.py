@@ -37,13 +37,15 @@ class Representation:
 
     meta: validators and status. head: wire head, without Age and X-Cache-Status. size:
     body size in bytes, None while it is not known. seekable: whether its bytes can be
-    had in any order; if not, several ranges are answered with the whole.
+    had in any order; if not, several ranges are answered with the whole. home: digest and
+    key text of the entry that it will be, None where it is one already, or not stored.
     """
 
     meta: StoredResponse
     head: bytes
     size: int | None
     seekable: bool = True
+    home: tuple[bytes, bytes] | None = None
 
 
 Part = tuple[bytes, int, int]

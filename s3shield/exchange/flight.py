@@ -186,7 +186,8 @@ class Flight:
             self._part_with_other_variants()
         # What goes out now keeps an Age of the origin's (RFC 9111 section 5.1).
         sent = stored_head(head, policy, length=length, now=now, keep_age=True)
-        self._what = Representation(verdict.meta, sent, length, seekable=reason is None)
+        home = self._place()[:2] if reason is None else None
+        self._what = Representation(verdict.meta, sent, length, reason is None, home)
         self._take_body(length)
 
     def _take_body(self, length: int | None) -> None:

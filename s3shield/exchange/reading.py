@@ -16,14 +16,13 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from s3shield.wire import Downstream
-
     from .answer import Part
 
 __all__ = [
     "CHUNK",
     "Piece",
     "Reader",
+    "Sink",
     "Source",
     "SourceState",
     "StoredSource",
@@ -70,6 +69,19 @@ class Source(Protocol):
 
     def left(self, reader: Reader) -> None:
         """`reader` is done, or its client is gone."""
+
+
+class Sink(Protocol):
+    """Where a reader's bytes go: a client's response (`wire.Downstream`), or what reads on."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> None:
+        """That was all of it."""
+
+    def abort(self) -> None:
+        """The rest will not come."""
 
 
 class StoredFile(Protocol):
@@ -154,7 +166,7 @@ class Reader:
     def __init__(
         self,
         source: Source,
-        downstream: Downstream,
+        downstream: Sink,
         start: int,
         end: int | None,
         call_soon: Callable[[Callable[[], None]], object],

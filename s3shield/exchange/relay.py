@@ -75,13 +75,14 @@ class Relay:
         location, to = self._location, self._to
         to.origin_status = self._status = head.status
         bodiless = to.request.method == b"HEAD" or head.status in (204, 304)
-        self._head = stored_head(
+        told = stored_head(
             head,
             location.policy,
             length=content_length(head) if bodiless else length,
             now=location.around.clock(),
             keep_age=True,
         )
+        self._head = to.told(told)
         if bodiless or (length is not None and length <= location.inline_limit):
             return
         self._chunks = None

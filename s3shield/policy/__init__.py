@@ -14,6 +14,16 @@ from .admit import (
 from .cache_status import (
     cache_status_member,
 )
+from .coding import (
+    CODINGS,
+    Compression,
+    chosen_coding,
+    coded_etag,
+    coded_head,
+    is_codable,
+    negotiated,
+    varied_head,
+)
 from .conditional import (
     Precondition,
     conditional,
@@ -141,6 +151,7 @@ from .vary import (
 __all__ = [
     "ANY",
     "ANY_METHOD",
+    "CODINGS",
     "DEFAULT_TTL_CODES",
     "FETCH",
     "GATEWAY_TIMEOUT",
@@ -160,6 +171,7 @@ __all__ = [
     "BodyDigest",
     "CachePolicy",
     "CacheStatus",
+    "Compression",
     "Consumed",
     "ContentRange",
     "Decision",
@@ -200,6 +212,9 @@ __all__ = [
     "assess",
     "body_digest",
     "cache_status_member",
+    "chosen_coding",
+    "coded_etag",
+    "coded_head",
     "conditional",
     "content_length",
     "cookie_pairs",
@@ -214,9 +229,11 @@ __all__ = [
     "if_range",
     "interim_head",
     "invalidation_targets",
+    "is_codable",
     "is_unsafe",
     "listed_tags",
     "multipart",
+    "negotiated",
     "not_modified_head",
     "on_origin_error",
     "parse_content_range",
@@ -239,6 +256,7 @@ __all__ = [
     "unsatisfiable_head",
     "update_from_head",
     "variant_key",
+    "varied_head",
     "weak_match",
     "whole_head",
 ]

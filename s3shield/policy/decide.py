@@ -93,7 +93,7 @@ _STALE: Final = ServeStale(CacheStatus.STALE, refresh=False)
 
 # Plain ints: arithmetic on an IntFlag costs a microsecond.
 _FROM_HEAD: Final = int(EntryFlag.FROM_HEAD)
-_MARKS: Final = int(EntryFlag.VARIANTS | EntryFlag.HIT_FOR_MISS)
+_MARKS: Final = int(EntryFlag.VARIANTS | EntryFlag.HIT_FOR_MISS | EntryFlag.CODED)
 _NEVER_UNASKED: Final = int(EntryFlag.VALIDATE_ALWAYS | EntryFlag.WITHDRAWN)
 _NEVER_STALE: Final = int(EntryFlag.MUST_REVALIDATE) | _NEVER_UNASKED
 _EXPLICIT_SIE: Final = int(EntryFlag.EXPLICIT_SIE)

@@ -35,6 +35,8 @@ class EntryFlag(enum.IntFlag):
     """`stale-if-error` was sent: its window holds for all errors."""
     WITHDRAWN = 128
     """A validation took back the permission to store: use once, then remove."""
+    CODED = 256
+    """Not a response: the coded form of another entry's body; the etag is a stamp of that."""
 
 
 @attrs.frozen(kw_only=True)

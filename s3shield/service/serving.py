@@ -24,6 +24,10 @@ from s3shield.exchange import (
     Bodies,
     CarefulLocation,
     Claiming,
+    CodedCarefulLocation,
+    CodedLocation,
+    Compressing,
+    Forms,
     Health,
     Invalidation,
     Location,
@@ -68,6 +72,8 @@ _UNLIMITED: Final = 1 << 60
 """Bytes: what `client_max_body_size = 0` says."""
 _DISK_THREADS: Final = 8
 """Threads that read cold bodies and write new ones."""
+_COMPRESS_THREADS: Final = 2
+"""Threads that compress, where a location wants it: the event loop needs the core too."""
 
 
 class Serving:
@@ -108,6 +114,15 @@ class Serving:
         # All of them now: who starts a thread waits for it, and later that would be the loop.
         self._threads = ThreadPool(_DISK_THREADS, _DISK_THREADS, "s3shield-disk")
         self._threads.start()
+        self._compressing = self._compress_threads = None
+        if any(each.cache and each.compression.codings for each in config.locations):
+            self._compress_threads = ThreadPool(
+                _COMPRESS_THREADS, _COMPRESS_THREADS, "s3shield-compress"
+            )
+            self._compress_threads.start()
+            self._compressing = Compressing(
+                partial(deferToThreadPool, reactor, self._compress_threads)
+            )
         try:
             for cache in config.caches.values():
                 self._zones[cache.name] = self._zone(cache, shared=shared)
@@ -238,6 +253,8 @@ class Serving:
         for health in self._health:
             health.stop()
         await self._origins.close()
+        if self._compressing is not None:
+            self._compressing.stop()
         for zone in self._zones.values():
             await zone.settled()
         self._close()
@@ -251,6 +268,8 @@ class Serving:
             evictor.stop()
         self._front.stop()
         self._threads.stop()
+        if self._compress_threads is not None:
+            self._compress_threads.stop()
         for zone in self._zones.values():
             if zone.claiming is not None:
                 zone.claiming.close()
@@ -305,8 +324,10 @@ class Serving:
             strong_only=location.bucket is not None
             and self._config.buckets[location.bucket].replica is not None,
         )
-        kind = CarefulLocation if rules.need_care(location.policy) else Location
         zone = None if location.cache is None else self._zones[location.cache]
+        kind = CarefulLocation if rules.need_care(location.policy) else Location
+        if zone is not None and location.compression.codings:
+            kind = CodedCarefulLocation if kind is CarefulLocation else CodedLocation
         made = kind(
             str(location.pattern),
             location.policy,
@@ -317,6 +338,17 @@ class Serving:
             rules=rules,
             bodies=self._bodies(location),
         )
+        if isinstance(made, CodedLocation | CodedCarefulLocation):
+            assert self._compressing is not None
+            made.forms = Forms(
+                location.compression,
+                location.policy,
+                made.zone,
+                around,
+                self._compressing,
+                largest=made.largest,
+                keep_filling=made.keep_filling,
+            )
         if location.purge_allow:
             made.purge_method = PurgeMethod(location.purge_allow, zone, self._clock)
         return made

@@ -27,7 +27,7 @@ __all__ = ["PurgeLog", "Selector", "is_response", "select", "softened"]
 Kind = Literal["key", "prefix", "tag", "all"]
 _KINDS: Final[tuple[Kind, ...]] = ("key", "prefix", "tag", "all")
 _ROW: Final = struct.Struct("<IB")
-_MARKS: Final = int(EntryFlag.VARIANTS | EntryFlag.HIT_FOR_MISS)
+_MARKS: Final = int(EntryFlag.VARIANTS | EntryFlag.HIT_FOR_MISS | EntryFlag.CODED)
 
 
 @attrs.frozen
@@ -104,7 +104,7 @@ def _rows(data: bytes) -> Iterator[Selector]:
 
 
 def is_response(entry: Entry) -> bool:
-    """Tell a response from a mark."""
+    """Tell a response from a mark, and from a coded form of one."""
     return not entry.flags & _MARKS
 
 

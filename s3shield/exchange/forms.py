@@ -1,0 +1,331 @@
+"""The coded forms of what is stored: where they are, whether they are still right.
+
+Theory of operation. A coded form is an entry of its own, beside its identity form: its
+key is that one's, a NUL and the coding, so a purge by URL, prefix or tag takes both. It
+is no response: it has no freshness, no validators and no head that anybody is sent. All of
+these are the identity form's, which is looked up first, as if there were no coded forms; so
+they are fresh, stale, revalidated and invalid together, and a 304 of the origin's goes for
+all. What a coded form does have is a *stamp* of the body that it was made of: a form whose
+stamp is not that of the body stored now is none, and is overwritten by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from twisted.logger import Logger
+
+from s3shield.policy import (
+    NEVER,
+    CachePolicy,
+    Compression,
+    EntryFlag,
+    EntryMeta,
+    Request,
+    StoredResponse,
+    chosen_coding,
+    coded_etag,
+    coded_head,
+    is_codable,
+    strong_match,
+    varied_head,
+)
+from s3shield.store import BodyWriter, Entry
+
+from .answer import SELECTIVE, Answer, Refused, Representation, choose
+from .encoders import new_encoder
+from .making import InThread, Making
+from .stored import Opener, read_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3shield.wire import Octets
+
+    from .transaction import Surroundings
+    from .zone import Zone
+
+__all__ = ["Compressing", "Forms", "coded_answer", "home_of", "stamp"]
+
+_CODED: Final = int(EntryFlag.CODED)
+_HEAD: Final = b"HTTP/1.1 200 OK\r\n"
+_MOST: Final = 64
+"""Forms that one process makes at a time: each takes some MiB. Others are sent as they are."""
+_MOST_STAMPS: Final = 4096
+
+
+class Compressing:
+    """What the locations of one process have in common: threads, and what they are making.
+
+    in_thread: Callable that calls its arguments in one of a few threads.
+    """
+
+    def __init__(self, in_thread: InThread) -> None:
+        self.in_thread = in_thread
+        self.running: set[Making] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more can be made for now."""
+        return len(self.running) >= _MOST
+
+    def begin(self, making: Making) -> None:
+        """Remember it while it lasts."""
+        self.running.add(making)
+        making.done.addCallback(lambda _: self.running.discard(making))
+
+    def stop(self) -> None:
+        """Make none of them to the end."""
+        for making in tuple(self.running):
+            making.stop()
+
+
+def stamp(entry: Entry) -> bytes:
+    """Return what tells an entry's body from any other that its key has had or will have."""
+    if entry.blob is not None:
+        return b"f" + entry.blob  # a body file's name is never given twice
+    etag = entry.etag
+    if strong_match(etag, etag):
+        return b"t%d %d %b" % (entry.size, entry.last_modified, etag)
+    return b"h" + hashlib.blake2b(entry.body or b"", digest_size=16).digest()
+
+
+def coded_answer(
+    request: Request,
+    meta: StoredResponse,
+    head: bytes,
+    coding: bytes,
+    size: int | None,
+    policy: CachePolicy,
+) -> Answer | Refused:
+    """Return what `request` gets of a coded form. meta, head: the identity form's.
+
+    size: bytes in the coded form, None while it is not known. Never a part of it.
+    """
+    coded = coded_head(head, coding, size)
+    end = 0 if request.method == b"HEAD" else size
+    if SELECTIVE.isdisjoint(request.headers):
+        return Answer(200, coded, 0, end)
+    own = EntryMeta(
+        status=meta.status,
+        born=meta.born,
+        response_time=meta.response_time,
+        fresh_until=meta.fresh_until,
+        etag=coded_etag(meta.etag, coding),
+        last_modified=meta.last_modified,
+    )
+    plan = choose(request, own, coded, None, policy)
+    if isinstance(plan, Answer) and plan.end is None:
+        return Answer(plan.status, plan.head, 0, end)
+    return plan
+
+
+def home_of(what: Representation) -> tuple[bytes, bytes] | None:
+    """Return digest and key text of where an identity form is, or is to be, stored."""
+    if isinstance(what.meta, Entry):
+        return what.meta.digest, what.meta.key
+    return what.home
+
+
+def _address(digest: bytes, key: bytes, coding: bytes) -> tuple[bytes, bytes]:
+    return hashlib.blake2b(digest + coding, digest_size=16).digest(), b"%b\0%b" % (key, coding)
+
+
+class Forms:
+    """The coded forms of one location. See the module's text.
+
+    largest: bytes; a form past it is not stored. keep_filling: go on making it when all
+    clients have left. log: for trouble.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        compression: Compression,
+        policy: CachePolicy,
+        zone: Zone,
+        around: Surroundings,
+        compressing: Compressing,
+        *,
+        largest: int,
+        keep_filling: bool,
+    ) -> None:
+        self.compression = compression
+        self._policy = policy
+        self._zone = zone
+        self._around = around
+        self._compressing = compressing
+        self._largest = largest
+        self._keep_filling = keep_filling
+        self._running: dict[tuple[bytes, bytes], Making] = {}
+        self._stamps: dict[bytes, tuple[Entry, bytes]] = {}
+
+    # The hit path
+
+    def coding(self, request: Request, etag: bytes) -> bytes | None:
+        """Return the coding that `request` gets of a response that has coded forms."""
+        return chosen_coding(request, etag, self.compression.codings)
+
+    def has(self, head: bytes, *, part: bool = False) -> bool:
+        """Tell whether a response has coded forms: see `policy.is_codable`."""
+        return is_codable(head, self.compression, part=part)
+
+    def find(self, entry: Entry, coding: bytes) -> Entry | None:
+        """Return the form of what is stored, if it has been made, and note its use."""
+        store = self._zone.store
+        form = store.get(*_address(entry.digest, entry.key, coding))
+        if form is None or not form.complete or form.etag != self._stamp(entry):
+            return None
+        store.touch(form.digest)
+        return form
+
+    def at_hand(
+        self, request: Request, entry: Entry, open_body: Opener, over: Callable[[], bool]
+    ) -> tuple[int, bytes, Octets] | None:
+        """Return status, head and body of the answer from a fresh entry, in one piece.
+
+        None: there is none now. No Transaction is made, see `Location.serve`.
+        """
+        head, policy = entry.head, self._policy
+        coding, source = None, entry
+        plan: Answer | Refused
+        if self.has(head):
+            coding = self.coding(request, entry.etag)
+            if coding is None:
+                head = varied_head(head)
+        if coding is None:
+            plan = choose(request, entry, head, entry.size, policy)
+        else:
+            form = self.find(entry, coding)
+            if form is not None:
+                source = form
+            elif request.method != b"HEAD":
+                return None
+            size = None if form is None else form.size
+            plan = coded_answer(request, entry, head, coding, size, policy)
+        if not isinstance(plan, Answer) or plan.rest or plan.end is None:
+            return None
+        body: Octets | None = b""
+        if plan.end > plan.start and source.body is not None:
+            body = source.body[plan.start : plan.end]
+        elif plan.end > plan.start:
+            body = read_now(source, plan.start, plan.end, open_body, over)
+        return None if body is None else (plan.status, plan.head, body)
+
+    def _stamp(self, entry: Entry) -> bytes:
+        """Return the stamp; a body is not hashed again each time."""
+        if entry.blob is not None:
+            return stamp(entry)
+        stamps = self._stamps
+        known = stamps.get(entry.digest)
+        if known is not None and known[0] is entry:
+            return known[1]
+        found = stamp(entry)
+        if len(stamps) >= _MOST_STAMPS:
+            stamps.clear()
+        stamps[entry.digest] = entry, found
+        return found
+
+    # Making them
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more can be made for now."""
+        return self._compressing.is_full
+
+    def running(self, what: Representation, coding: bytes) -> Making | None:
+        """Return the form of just this body that is being made, if a client can join."""
+        home = home_of(what)
+        making = None if home is None else self._running.get((home[0], coding))
+        if making is None or not making.joinable or not self._alike(making, what.meta):
+            return None
+        return None if self._purged(making) else making
+
+    def begin(self, what: Representation, coding: bytes) -> Making:
+        """Begin to make a form; the caller sees to its reader."""
+        home, store = home_of(what), self._zone.store
+        entry = what.meta if isinstance(what.meta, Entry) else None
+        since = store.fence()
+        new_body = None
+        if home is not None:
+            digest = _address(*home, coding)[0]
+            new_body = partial(store.create_body, digest, None, since)
+        making = Making(
+            coding,
+            what,
+            b"" if entry is None else self._stamp(entry),
+            since,
+            encoder=new_encoder(coding, self.compression.level(coding)),
+            in_thread=self._compressing.in_thread,
+            call_soon=self._around.call_soon,
+            inline_limit=self._zone.inline_limit,
+            new_body=new_body,
+            keep=self._keep,
+            deserted=lambda each: self._keep_filling and each.fill.keeps,
+            trouble=self._trouble,
+        )
+        self._compressing.begin(making)
+        self._zone.settling(making.done)
+        if home is not None:
+            key = home[0], coding
+            self._running[key] = making
+            making.done.addCallback(lambda _: self._forget(key, making))
+        return making
+
+    def drop(self, form: Entry) -> None:
+        """Forget a form whose body is gone."""
+        self._zone.drop(form)
+
+    def _forget(self, key: tuple[bytes, bytes], making: Making) -> None:
+        if self._running.get(key) is making:
+            del self._running[key]
+
+    def _purged(self, making: Making) -> bool:
+        home = home_of(making.what)
+        return home is not None and self._zone.store.purged(making.since, home[1])
+
+    def _alike(self, making: Making, meta: StoredResponse) -> bool:
+        """Whether a form is made of just the body that `meta` is about."""
+        if making.stamp and isinstance(meta, Entry):
+            return making.stamp == self._stamp(meta)
+        made = making.what.meta
+        facts = [(x.response_time, x.last_modified, x.etag) for x in (made, meta)]
+        return facts[0] == facts[1]
+
+    def _keep(self, making: Making) -> None:
+        """A form is whole: store it if its identity form is stored, and is what it was."""
+        fill, home, store = making.fill, home_of(making.what), self._zone.store
+        entry = None if home is None else store.get(*home)
+        if (
+            entry is None
+            or entry.size != making.taken
+            or not self._alike(making, entry)
+            or not fill.keeps
+            or fill.arrived > self._largest
+        ):
+            fill.keep_no_longer()
+            making.landed()
+            return
+        meta = EntryMeta(
+            status=entry.status,
+            born=entry.born,
+            response_time=entry.response_time,
+            fresh_until=NEVER,
+            flags=_CODED,
+            etag=self._stamp(entry),
+        )
+        digest, key = _address(entry.digest, entry.key, making.coding)
+        body = fill.in_memory
+        if body is not None:
+            store.put(digest, key, meta, _HEAD, body, entry.tags, making.since)
+        elif isinstance(fill.writer, BodyWriter):
+            stored = fill.writer.commit(key, meta, _HEAD, tags=entry.tags)
+            stored.addCallback(lambda _entry: making.landed())
+            return
+        making.landed()
+
+    def _trouble(self, problem: str) -> None:
+        self.log.error("a body could not be compressed: {problem}", problem=problem)
