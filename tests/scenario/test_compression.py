@@ -447,6 +447,7 @@ class MakingTests(CompressionScenario):
 
         async def release() -> None:
             await self.until_waiting(16)
+            await until(lambda: held, "the origin to be asked")
             answer(body=LONG, headers=HEADERS)(*held[0])
 
         values = [*CODINGS, "identity"] * 4
