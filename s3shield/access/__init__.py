@@ -1,6 +1,7 @@
 """Who may come in: decisions about addresses, passwords, tokens and links. Pure."""
 
 from .addresses import Addresses, AddressRule
+from .links import LINK_NAMES, HashedLink, LinkTerms, sign_link, signed_link_verdict
 from .passwords import Credential, Users, challenge, credential_of, parse_users
 from .token_keys import ALGORITHMS, LARGEST_KEY_SET, KeySet, KeySetError, TokenKey, parse_keys
 from .token_places import TokenPlace, find_token, kept_from_others
@@ -11,14 +12,17 @@ __all__ = [
     "ALGORITHMS",
     "GRANTED",
     "LARGEST_KEY_SET",
+    "LINK_NAMES",
     "LONGEST_TOKEN",
     "AddressRule",
     "Addresses",
     "Credential",
     "GoodToken",
     "Granted",
+    "HashedLink",
     "KeySet",
     "KeySetError",
+    "LinkTerms",
     "Refused",
     "RefusedToken",
     "TokenFault",
@@ -34,5 +38,7 @@ __all__ = [
     "kept_from_others",
     "parse_keys",
     "parse_users",
+    "sign_link",
+    "signed_link_verdict",
     "together",
 ]

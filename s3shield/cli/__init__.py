@@ -12,7 +12,18 @@ from typing import Final
 
 from s3shield import __version__
 
-from . import check, doctor, explain, import_config, presign, purge, rotate, signing_key, verify
+from . import (
+    check,
+    doctor,
+    explain,
+    import_config,
+    presign,
+    purge,
+    rotate,
+    sign_url,
+    signing_key,
+    verify,
+)
 from .command import Console
 
 __all__ = ["main"]
@@ -25,6 +36,7 @@ _COMMANDS: Final = (
     presign,
     purge,
     rotate,
+    sign_url,
     signing_key,
     verify,
 )
@@ -44,6 +56,8 @@ examples:
     s3shield rotate --from-file /etc/aws.secret -r eu-central-1 /etc/s3shield/media.key
   make a URL that lets anybody fetch one object for an hour:
     s3shield presign --bucket media --region eu-central-1 --expires 1h films/intro.mp4
+  make a link that a location with signed_link_key lets in:
+    s3shield sign-url --config /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
   make the daemon forget an object that has changed:
     s3shield purge -c /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
   make a configuration of nginx's or Apache's:

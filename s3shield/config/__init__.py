@@ -1,5 +1,6 @@
 """The configuration: ini text in, frozen values out, every mistake at once."""
 
+from .access import AccessConfig
 from .dump import dump
 from .errors import ConfigError, ConfigErrors
 from .jwt import JwtConfig
@@ -26,6 +27,7 @@ from .values import (
 
 __all__ = [
     "AUTO",
+    "AccessConfig",
     "AccessLogConfig",
     "BucketConfig",
     "CacheConfig",

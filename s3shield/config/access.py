@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
-from s3shield.access import AddressRule
+from s3shield.access import LINK_NAMES, AddressRule, HashedLink
+from s3shield.policy import Consumed
 
 __all__ = ["AccessConfig", "BasicConfig", "access_pairs"]
 
@@ -22,24 +25,35 @@ class AccessConfig:
     """Who may come in at a location.
 
     satisfy: `all` or `any` of its checks. rules: the lines of `allow` and `deny` in order.
-    basic: `auth_basic`, None for off.
+    basic: `auth_basic`, None for off. link: nginx's links, None for none of them. link_keys:
+    of our own, without any there are none.
     """
 
     satisfy: str = "all"
     rules: tuple[AddressRule, ...] = ()
     basic: BasicConfig | None = None
+    link: HashedLink | None = None
+    link_keys: tuple[bytes, ...] = attrs.field(default=(), repr=False)
 
     @property
-    def withheld(self) -> frozenset[bytes]:
-        """Return the client's fields that are for these checks alone, lower-case."""
-        return frozenset() if self.basic is None else frozenset({b"authorization"})
+    def consumed(self) -> Consumed:
+        """What of a request is for these checks, and nobody else's business."""
+        names = frozenset() if self.link is None else self.link.names
+        return Consumed(
+            schemes=frozenset() if self.basic is None else frozenset({b"basic"}),
+            arguments=names | LINK_NAMES if self.link_keys else names,
+        )
 
 
-def access_pairs(access: AccessConfig) -> list[tuple[str, str | None]]:
-    """Return the options that say the same."""
+def access_pairs(access: AccessConfig, show: Callable[[str], str]) -> list[tuple[str, str | None]]:
+    """Return the options that say the same. show: what is written for a secret."""
+    link = access.link
     return [
         ("satisfy", access.satisfy),
         *[("allow" if rule.allow else "deny", str(rule)) for rule in access.rules],
         ("auth_basic", "off" if access.basic is None else f'"{access.basic.realm}"'),
         ("auth_basic_user_file", None if access.basic is None else access.basic.file),
+        ("secure_link", "off" if link is None else str(link.link)),
+        ("secure_link_md5", None if link is None else show(f'"{link.text}"')),
+        *[("signed_link_key", show(key.decode("utf-8"))) for key in access.link_keys],
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from s3shield.access import AddressRule
+from s3shield.access import AddressRule, HashedLink
 
 from .access import AccessConfig, BasicConfig
 from .given import Given, Sources, find
@@ -55,8 +55,24 @@ def _basic(chain: Sequence[Given], sources: Sources) -> BasicConfig | None:
     return BasicConfig(realm, path)
 
 
+def _link(chain: Sequence[Given], sources: Sources) -> HashedLink | None:
+    link, at = _get(chain, "secure_link"), find(chain, "secure_link")
+    if link is None or at is None:
+        return None
+    text = _get(chain, "secure_link_md5")
+    if text is None:
+        if find(chain, "secure_link_md5") is None:
+            sources.complain(at, "it goes with secure_link_md5: what is hashed, with a secret")
+        return None
+    return HashedLink.parse(link, text)
+
+
 def read_access(chain: Sequence[Given], sources: Sources) -> AccessConfig:
     """Return what the sections say, the innermost first; complain about what is wrong."""
     return AccessConfig(
-        satisfy=_get(chain, "satisfy"), rules=_lines(chain, sources), basic=_basic(chain, sources)
+        satisfy=_get(chain, "satisfy"),
+        rules=_lines(chain, sources),
+        basic=_basic(chain, sources),
+        link=_link(chain, sources),
+        link_keys=_get(chain, "signed_link_key"),
     )

@@ -87,7 +87,7 @@ class Locations:
             rewrites=_get(chain, "rewrite"),
             query=query,
             cache=cache,
-            policy=attrs.evolve(policy, withheld=access.withheld, consumed=consumed_by(jwt)),
+            policy=attrs.evolve(policy, consumed=consumed_by(jwt) | access.consumed),
             connection=build_connection(
                 [*inner, self.top] if base is None else [*inner, base, self.top]
             ),

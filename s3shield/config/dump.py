@@ -50,7 +50,7 @@ def render(config: Config, show: Callable[[str], str]) -> str:
     sections += [(f"cache:{each.name}", _cache(each)) for each in config.caches.values()]
     sections += [(f"bucket:{each.name}", _bucket(each, show)) for each in config.buckets.values()]
     sections += [(f"server:{each.name}", _server(each)) for each in config.servers]
-    sections += [(f"location:{each.pattern}", _location(each)) for each in config.locations]
+    sections += [(f"location:{each.pattern}", _location(each, show)) for each in config.locations]
     return "\n".join(
         f"[{escape(title)}]\n"
         + "".join(
@@ -180,7 +180,7 @@ def _server(server: ServerConfig) -> Pairs:
     yield from _listens(server.listen, server.tls)
 
 
-def _location(location: LocationConfig) -> Pairs:
+def _location(location: LocationConfig, show: Callable[[str], str]) -> Pairs:
     yield "server", location.server
     yield "bucket", location.bucket
     yield "origin", None if location.origin is None else _url(location.origin)
@@ -189,7 +189,7 @@ def _location(location: LocationConfig) -> Pairs:
     yield "query", str(location.query)
     yield "proxy_cache", location.cache or "off"
     yield from _policy(location.policy)
-    yield from access_pairs(location.access)
+    yield from access_pairs(location.access, show)
     yield from jwt_pairs(location.jwt)
     yield "purge_allow", " ".join(map(str, location.purge_allow))
     yield "fetch_on_abort", location.fetch_on_abort

@@ -194,7 +194,6 @@ LATER: Final[Mapping[str, str]] = {
         (
             "metrics",
             "proxy_cache_purge",
-            "secure_link",
             *("limit_conn", "limit_req", "limit_rate"),
             "tls_client_ca",
         ),

@@ -210,7 +210,8 @@ def token(value: str) -> bytes:
     return value.encode("ascii")
 
 
-def _template(value: str) -> Template:
+def template(value: str) -> Template:
+    """A text with variables, perhaps in double quotes."""
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
     try:
@@ -221,12 +222,12 @@ def _template(value: str) -> Template:
 
 def cache_key(value: str) -> Template:
     """A text with variables."""
-    return _template(text(value))
+    return template(text(value))
 
 
 def conditions(value: str) -> tuple[Template, ...]:
     """Words with variables, true when one is neither empty nor 0."""
-    return tuple([_template(each) for each in text(value).split()])
+    return tuple([template(each) for each in text(value).split()])
 
 
 def ttl_row(value: str) -> TTLRow:

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from s3shield.access import AddressRule
+from s3shield.access import AddressRule, HashedLink
+from s3shield.routing import Template
 
 from .errors import BadValueError
+from .reading import template
 from .reading import text as plain_text
 from .spec import Spec
 from .units import parse_choice
 
 __all__ = ["ACCESS"]
+
+_SHORTEST_KEY: Final = 16
 
 
 def _rules(value: str, *, allow: bool) -> tuple[AddressRule, ...]:
@@ -41,6 +45,29 @@ def _realm(value: str) -> str:
     return plain_text(value)
 
 
+def _link(value: str) -> Template | None:
+    """What gives a hash and perhaps an end, or `off`."""
+    return None if value == "off" else template(plain_text(value))
+
+
+def _hashed(value: str) -> str:
+    """What is hashed, perhaps in double quotes: a secret is in it."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    try:
+        return HashedLink.parse(Template.parse(""), value).text
+    except ValueError as why:
+        raise BadValueError(str(why)) from None
+
+
+def _link_key(value: str) -> bytes:
+    """A secret, long enough not to be tried out."""
+    key = plain_text(value).encode("utf-8")
+    if len(key) < _SHORTEST_KEY:
+        raise BadValueError(f"it has {_SHORTEST_KEY} characters at least: openssl rand -base64 32")
+    return key
+
+
 def _satisfy(value: str) -> str:
     return parse_choice(value, ("all", "any"))
 
@@ -51,4 +78,7 @@ ACCESS: Final[Mapping[str, Spec]] = {
     "deny": Spec(partial(_rules, allow=False), (), many=True),
     "auth_basic": Spec(_realm, ""),
     "auth_basic_user_file": Spec(plain_text),
+    "secure_link": Spec(_link),
+    "secure_link_md5": Spec(_hashed, secret=True),
+    "signed_link_key": Spec(_link_key, (), many=True, empty=True, secret=True),
 }

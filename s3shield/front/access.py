@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from s3shield.access import Addresses, Verdict
-from s3shield.config import LocationConfig
-from s3shield.policy import Request
+from s3shield.access import GRANTED, Addresses, Refused, Verdict, signed_link_verdict
+from s3shield.config import AccessConfig, LocationConfig
+from s3shield.policy import InnerRequest, Request
 
 from .gate import Check, Gate
 from .passwords import THREADS, Passwords
@@ -31,6 +31,7 @@ class Access:
 
     def __init__(self, configs: Sequence[LocationConfig], process: Process) -> None:
         self._tokens = Tokens([each.jwt for each in configs if each.jwt is not None], process)
+        self._clock = process.clock
         self._passwords: Passwords | None = None
         self._threads: ThreadPool | None = None
         if any(config.access.basic for config in configs):
@@ -71,6 +72,8 @@ class Access:
             checks.append(self._passwords.check(basic.realm, basic.file))
         if config.jwt is not None:
             checks.append(self._tokens.check(config.jwt))
+        if config.access.link is not None or config.access.link_keys:
+            checks.append(_by_link(config.access, self._clock))
         return checks
 
 
@@ -85,5 +88,24 @@ def _by_address(addresses: Addresses) -> Check:
             seen.clear()
         seen[peer] = verdict = addresses.verdict(peer)
         return verdict
+
+    return check
+
+
+def _by_link(access: AccessConfig, clock: Callable[[], float]) -> Check:
+    link, keys = access.link, access.link_keys
+
+    def check(request: Request) -> Verdict:
+        now = clock()
+        if isinstance(request, InnerRequest):
+            request = request.outer  # what its client has a link to
+        if link is None:
+            return signed_link_verdict(keys, request, now)
+        found = link.verdict(request, now)
+        if found is GRANTED or not keys:
+            return found
+        # Both are taken: while a site goes over from one to the other.
+        ours = signed_link_verdict(keys, request, now)
+        return found if ours == Refused(403) else ours
 
     return check

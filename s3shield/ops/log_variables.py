@@ -106,7 +106,7 @@ def escape(value: bytes) -> bytes:
 
 # A presigned URL's signature and session token are the client's secrets (SigV2 and SigV4).
 _SECRET_QUERY: Final = re.compile(
-    rb"([?&|](?:X-Amz-Signature|X-Amz-Security-Token|Signature)=)[^&\s]*",
+    rb"([?&|](?:X-Amz-Signature|X-Amz-Security-Token|Signature|link_signature)=)[^&\s]*",
     re.IGNORECASE,
 )
 

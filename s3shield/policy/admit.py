@@ -174,7 +174,6 @@ def _directive_refusal(
     if (
         b"authorization" in policy.consumed.headers(request.headers)
         and not policy.ignore_authorization
-        and b"authorization" not in policy.withheld
         and not policy.is_bucket  # it is never shown the client's
         and not directives.must_revalidate
         and not directives.public

@@ -242,12 +242,10 @@ def forwarded_fields(request: Request, policy: CachePolicy, *, cacheable: bool =
     """Return the fields of `request` that the origin is sent, names lower-case.
 
     Not among them: Host and the framing fields (the wire's), hop-by-hop fields and those
-    Connection names. cacheable: the answer may be stored, so the client's conditions and
-    Range stay here, where they are answered from what is stored; False passes them on.
-    What the policy withholds stays here too, and what was consumed. X-Forwarded-For and Via
-    get this hop appended.
-    A bucket is sent nothing on GET and HEAD, and with other methods what describes the
-    content.
+    Connection names, and what was consumed. cacheable: the answer may be stored, so the
+    client's conditions and Range stay here, where they are answered from what is stored;
+    False passes them on. X-Forwarded-For and Via get this hop appended. A bucket is sent
+    nothing on GET and HEAD, and with other methods what describes the content.
     """
     headers = policy.consumed.headers(request.headers)
     if policy.is_bucket:
@@ -259,7 +257,7 @@ def forwarded_fields(request: Request, policy: CachePolicy, *, cacheable: bool =
             if field[0] in _BUCKET_CONTENT or field[0].startswith(_BUCKET_PREFIXES)
         )
     dropped = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-forwarded-for", b"via"}
-    dropped |= connection_names(headers.items()) | policy.withheld
+    dropped |= connection_names(headers.items())
     if cacheable:
         dropped |= _CONDITIONAL
     normalise = policy.normalize_accept_encoding

@@ -107,9 +107,7 @@ class CachePolicy:
     table overrides the origin for the statuses it names. ignore_headers:
     `proxy_ignore_headers` (cache-control, expires, set-cookie, vary, x-accel-expires,
     and any of `targets`): not obeyed, still passed on. ignore_authorization: store
-    answers to requests with Authorization although RFC 9111 3.5 would not. withheld: names of
-    the client's fields that are for this server alone: they go no further, and so the answer
-    does not depend on them, whatever RFC 9111 3.5 and Vary say of those that do. heuristic:
+    answers to requests with Authorization although RFC 9111 3.5 would not. heuristic:
     guess lifetimes (RFC 9111 4.2.2). targets: RFC 9213 field names, the most specific
     first. cache_methods: `proxy_cache_methods`, of GET and HEAD. max_object_size:
     largest body stored, None for no limit. min_uses: `proxy_cache_min_uses`.
@@ -147,7 +145,6 @@ class CachePolicy:
     valid_force: bool = False
     ignore_headers: frozenset[bytes] = frozenset()
     ignore_authorization: bool = False
-    withheld: frozenset[bytes] = frozenset()
     heuristic: bool = True
     targets: tuple[bytes, ...] = (b"cdn-cache-control",)
     cache_methods: frozenset[bytes] = frozenset({b"GET", b"HEAD"})

@@ -46,9 +46,8 @@ def selecting_names(head: ResponseHead, policy: CachePolicy) -> tuple[bytes, ...
     """Return the lower-case names that select `head`, sorted; VARY_STAR for `*`.
 
     Empty when Vary is absent, ignored, or names only fields that never reach the origin
-    (a bucket is sent none of the client's, an origin none that the policy withholds): then
-    every request is the same to it. A member that is no field name can never be matched, as
-    `*`.
+    (a bucket is sent none of the client's): then every request is the same to it. A
+    member that is no field name can never be matched, as `*`.
     """
     value = head.get(b"vary")
     if value is None or b"vary" in policy.ignore_headers:
@@ -56,7 +55,7 @@ def selecting_names(head: ResponseHead, policy: CachePolicy) -> tuple[bytes, ...
     names = {member.lower() for member in list_members(value)}
     if b"*" in names or not all(_NAME.fullmatch(name) for name in names):
         return VARY_STAR
-    return () if policy.is_bucket else tuple(sorted(names - policy.withheld))
+    return () if policy.is_bucket else tuple(sorted(names))
 
 
 def _weighted(member: bytes, *, name: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
@@ -13,7 +12,7 @@ from s3shield.signing import Query
 
 from .target import BadTargetError, unescape
 
-__all__ = ["QueryPolicy", "parse_query", "without_names"]
+__all__ = ["QueryPolicy", "parse_query"]
 
 _UNFIT: Final = re.compile(rb"[\x00-\x20\x7f#]")
 
@@ -46,18 +45,6 @@ def _presign_names(names: list[bytes]) -> set[bytes]:
 
 def _name(piece: bytes) -> bytes:
     return unquote_to_bytes(piece.partition(b"=")[0].replace(b"+", b" "))
-
-
-def without_names(query: bytes, names: Container[bytes]) -> bytes | None:
-    """Return a raw query without the parameters of these lower-case names; None: nothing left.
-
-    Names are compared as they are written, whatever their case, as nginx's `$arg_NAME` does.
-    """
-    pieces = query.split(b"&")
-    kept = [piece for piece in pieces if piece.partition(b"=")[0].lower() not in names]
-    if len(kept) == len(pieces):
-        return query
-    return b"&".join(kept) if kept else None
 
 
 @attrs.frozen

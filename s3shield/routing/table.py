@@ -11,7 +11,7 @@ from s3shield.policy import NOTHING_CONSUMED, Consumed, Request
 from s3shield.signing import Query, encode_key, encode_query
 
 from .match import LocationMatcher, Pattern, ServerMatcher
-from .query import QueryPolicy, without_names
+from .query import QueryPolicy
 from .rewrite import Rewrite, rewrite
 from .target import BadTargetError, check_dots, decode_path, parse_target
 from .variables import Template
@@ -28,8 +28,6 @@ class Place:
     whether it is a bucket (keys are decoded) or a plain origin (targets are passed on).
     cache_key: `proxy_cache_key`, what stands in the cache key after the origin and a `=`,
     which keeps it apart from the keys of other locations: those go on with a path.
-    hidden: lower-case names of parameters that are for this server alone: they go neither
-    to the origin nor into the key.
     consumed: what of a request counts as not there, but for the choice of a location.
     """
 
@@ -40,7 +38,6 @@ class Place:
     rewrites: tuple[Rewrite, ...] = ()
     query: QueryPolicy = attrs.field(factory=QueryPolicy)
     cache_key: Template | None = None
-    hidden: frozenset[bytes] = frozenset()
     consumed: Consumed = NOTHING_CONSUMED
 
 
@@ -146,8 +143,6 @@ class RoutingTable:
             if b"\0" in done.path:
                 raise BadTargetError("NUL in the target")
         raw = place.consumed.query(query) if done.keep_query else None
-        if raw is not None and place.hidden:
-            raw = without_names(raw, place.hidden)
         if place.bucket:
             pairs = done.query + place.query.apply(raw)
             target = encoded = encode_key(done.path)

@@ -10,7 +10,7 @@ import attrs
 
 from s3shield.policy import Request
 
-from .target import BadTargetError, unescape
+from .target import BadTargetError, parse_target, unescape
 
 __all__ = ["VARIABLES", "Template", "any_true"]
 
@@ -21,8 +21,11 @@ _PREFIXES: Final = ("http_", "arg_", "cookie_")
 
 
 def _uri(request: Request) -> bytes:
+    path = request.path
     try:
-        return unescape(request.path)
+        if not path.startswith(b"/"):
+            path = parse_target(request.target).path  # of the absolute form, RFC 9112 3.2.2
+        return unescape(path)
     except BadTargetError:
         return request.path
 

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import Config, dump
 from s3shield.config.access import BasicConfig
+from s3shield.config.dump import render
 
 from .fixture import PLAIN, mistakes, read
 
@@ -95,8 +96,8 @@ class BasicTests(SynchronousTestCase):
     def test_the_field_is_ours(self) -> None:
         """Authorization is withheld from the origin just where we ask for it."""
         config = read(f'{PLAIN}auth_basic = "x"\n{self.FILE}[location:/a]\norigin = http://h\n')
-        withheld = [location.policy.withheld for location in config.locations]
-        self.assertEqual([frozenset({b"authorization"}), frozenset()], withheld)
+        schemes = [location.policy.consumed.schemes for location in config.locations]
+        self.assertEqual([frozenset({b"basic"}), frozenset()], schemes)
 
     def test_mistakes(self) -> None:
         """A realm without a file would let everybody in, as with nginx: it is refused."""
@@ -119,3 +120,51 @@ class BasicTests(SynchronousTestCase):
         modes = {"users": 0o644}
         config = read(f'{PLAIN}auth_basic = "x"\n{self.FILE}', modes=modes)
         self.assertIn("others can read it", config.warnings[0])
+
+
+class LinkTests(SynchronousTestCase):
+    """`secure_link`, `secure_link_md5`, `signed_link_key`."""
+
+    LINK = 'secure_link = $arg_md5,$arg_expires\nsecure_link_md5 = "$secure_link_expires$uri hunter2"\n'
+    KEYS = "signed_link_key = first-of-two-keys\nsigned_link_key = second-of-two-keys\n"
+
+    def test_read(self) -> None:
+        """Words of nginx, and keys in order; an inner section can do without."""
+        config = read(
+            f"[s3shield]\n{self.LINK}{self.KEYS}{PLAIN}"
+            "[location:/open]\norigin = http://h\nsecure_link = off\nsigned_link_key =\n"
+        )
+        gated, open_ = [location.access for location in config.locations]
+        assert gated.link is not None
+        self.assertEqual("$secure_link_expires$uri hunter2", gated.link.text)
+        self.assertEqual((b"first-of-two-keys", b"second-of-two-keys"), gated.link_keys)
+        self.assertEqual((None, ()), (open_.link, open_.link_keys))
+        self.assertEqual(
+            {b"md5", b"expires", b"link_expires", b"link_ip", b"link_prefix", b"link_signature"},
+            config.locations[0].place().consumed.arguments,
+        )
+        self.assertFalse(config.locations[1].place().consumed)
+
+    def test_secrets(self) -> None:
+        """They are in no dump and no repr; with them put back the dump is the same."""
+        config = read(f"{PLAIN}{self.LINK}{self.KEYS}")
+        text = dump(config)
+        for secret in ("hunter2", "first-of", "second-of"):
+            self.assertNotIn(secret, text)
+            self.assertNotIn(secret, repr(config))
+        self.assertIn("secure_link_md5 = ***", text)
+        self.assertEqual(config, read(render(config, lambda secret: secret)))
+
+    def test_mistakes(self) -> None:
+        """Told without the secret."""
+        for option, value, wanted in (
+            ("secure_link", "$arg_md5", "it goes with secure_link_md5"),
+            ("secure_link", "$nothing", "there is no variable"),
+            ("secure_link_md5", '"$uri hunter$2"', "begins no variable that is known"),
+            ("signed_link_key", "hunter2", "it has 16 characters at least"),
+            ("signed_link_key", "env:KEY", "it has 16 characters at least"),
+        ):
+            (found,) = mistakes(f"{PLAIN}{option} = {value}\n", environ={"KEY": "hunter2"})
+            self.assertIn(f"[location:/] {option}: ", found)
+            self.assertIn(wanted, found)
+            self.assertNotIn("hunter", found)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
+import time
 from typing import Final
+
+from s3shield.access import LinkTerms, sign_link
 
 from .harness import Got, Scenario, answer
 
@@ -299,3 +303,75 @@ class BasicTests(Scenario):
         await self.stop()
         await self.gated("deny = all")
         self.assertEqual(403, (await self.get("/a", authorization=basic())).status)
+
+
+class LinkTests(Scenario):
+    """Links before a cache."""
+
+    KEY: Final = "0123456789abcdef"
+
+    def link(self, target: str, seconds: int = 600, **more: str) -> str:
+        """A link of ours."""
+        terms = LinkTerms(expires=int(time.time()) + seconds, **more)
+        return sign_link(self.KEY.encode(), target.encode(), terms).decode()
+
+    def hashed(self, path: str, seconds: int = 600) -> str:
+        """One of nginx's."""
+        end = int(time.time()) + seconds
+        digest = hashlib.md5(f"{end}{path} hunter2".encode()).digest()
+        text = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        return f"{path}?md5={text}&expires={end}"
+
+    async def test_stored_once(self) -> None:
+        """Links that differ are for one stored answer; nothing of them goes to the origin."""
+        self.origin.answers["/a"] = answer(body=b"secret")
+        self.origin.answers["/a?v=1"] = answer(body=b"other")
+        await self.shield(f"proxy_cache_valid = any 1h\nsigned_link_key = {self.KEY}")
+        got = [
+            await self.get(self.link("/a", seconds, **more))
+            for seconds, more in ((600, {}), (700, {}), (600, {"ip": "127.0.0.0/8"}))
+        ]
+        self.assertEqual(["MISS", "HIT", "HIT"], [each.cache for each in got])
+        self.assertEqual(b"other", (await self.get(self.link("/a?v=1"))).body)
+        self.assertEqual(["/a", "/a?v=1"], self.origin.targets())
+        for target, status in (
+            ("/a", 403),
+            (self.link("/a", -1), 410),
+            (self.link("/a", ip="192.0.2.1"), 403),
+            (self.link("/a").replace("/a", "/b"), 403),
+            (self.link("/a") + "&v=1", 403),
+        ):
+            for method in ("GET", "HEAD"):
+                got_ = await self.get(target, method)
+                self.assertEqual((status, None), (got_.status, got_.cache), target)
+        self.assertEqual(403, (await self.get(self.link("/a"), "DELETE")).status)
+        self.assertEqual(2, len(self.origin.asked))
+
+    async def test_not_logged(self) -> None:
+        """The access log has the names of the link's parameters, and no more of them."""
+        await self.shield(f"signed_link_key = {self.KEY}")
+        link = self.link("/a")
+        await self.get(link)
+        (line,) = self.logged()
+        self.assertIn("link_expires=***&link_signature=***", str(line))
+        self.assertNotIn(link.partition("link_signature=")[2], str(line))
+
+    async def test_hashed(self) -> None:
+        """Links of nginx, beside ours while a site goes over; each stored once."""
+        self.origin.answers["/a"] = answer(body=b"secret")
+        await self.shield(
+            "proxy_cache_valid = any 1h\nsecure_link = $arg_md5,$arg_expires\n"
+            f'secure_link_md5 = "$secure_link_expires$uri hunter2"\nsigned_link_key = {self.KEY}'
+        )
+        for target, status, cache in (
+            (self.hashed("/a"), 200, "MISS"),
+            (self.hashed("/a", 700), 200, "HIT"),
+            (self.link("/a"), 200, "HIT"),
+            (self.hashed("/a", -5), 410, None),
+            (self.link("/a", -5), 410, None),
+            (self.hashed("/a").replace("/a", "/b"), 403, None),
+            ("/a", 403, None),
+        ):
+            got = await self.get(target)
+            self.assertEqual((status, cache), (got.status, got.cache), target)
+        self.assertEqual(["/a"], self.origin.targets())
