@@ -1,7 +1,10 @@
-"""Who may come in: decisions about addresses, passwords, tokens and links. Pure."""
+"""Who may come in, and how much of it: addresses, passwords, tokens, links, rates. Pure."""
 
 from .addresses import Addresses, AddressRule
+from .cors import Cors, OriginRule
+from .leaky import REFUSED, Bucket, Leak, pour
 from .links import LINK_NAMES, HashedLink, LinkTerms, sign_link, signed_link_verdict
+from .pace import Pace
 from .passwords import Credential, Users, challenge, credential_of, parse_users
 from .token_keys import ALGORITHMS, LARGEST_KEY_SET, KeySet, KeySetError, TokenKey, parse_keys
 from .token_places import TokenPlace, find_token, kept_from_others
@@ -14,15 +17,21 @@ __all__ = [
     "LARGEST_KEY_SET",
     "LINK_NAMES",
     "LONGEST_TOKEN",
+    "REFUSED",
     "AddressRule",
     "Addresses",
+    "Bucket",
+    "Cors",
     "Credential",
     "GoodToken",
     "Granted",
     "HashedLink",
     "KeySet",
     "KeySetError",
+    "Leak",
     "LinkTerms",
+    "OriginRule",
+    "Pace",
     "Refused",
     "RefusedToken",
     "TokenFault",
@@ -38,6 +47,7 @@ __all__ = [
     "kept_from_others",
     "parse_keys",
     "parse_users",
+    "pour",
     "sign_link",
     "signed_link_verdict",
     "together",

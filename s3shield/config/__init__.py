@@ -4,6 +4,7 @@ from .access import AccessConfig
 from .dump import dump
 from .errors import ConfigError, ConfigErrors
 from .jwt import JwtConfig
+from .limits import LimitConn, LimitReq, LimitsConfig
 from .listen import Listen
 from .load import load, loads
 from .real_ip import RealIpConfig
@@ -40,6 +41,9 @@ __all__ = [
     "ErrorPage",
     "HealthConfig",
     "JwtConfig",
+    "LimitConn",
+    "LimitReq",
+    "LimitsConfig",
     "Listen",
     "LocationConfig",
     "OriginConfig",

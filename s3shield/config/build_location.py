@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import attrs
 
+from s3shield.access import Cors
 from s3shield.policy import ANY_METHOD, CachePolicy, TTLTable
 from s3shield.routing import Pattern, QueryPolicy
 from s3shield.signing import Endpoint
@@ -15,9 +17,11 @@ from s3shield.signing import Endpoint
 from .build_access import read_access
 from .build_bucket import build_bucket, build_connection
 from .compression import build_compression
+from .cors import cors
 from .errors import nearest
 from .given import Given, Sources, Value, find
 from .jwt import consumed_by, read_jwt
+from .limits import LimitsConfig, limits, repeated
 from .options import BUCKET, LOCATION
 from .site import read_site
 from .values import BucketConfig, LocationConfig
@@ -96,6 +100,8 @@ class Locations:
             jwt=jwt,
             site=read_site(lambda name: _get(chain, name)),
             compression=build_compression(lambda name: _get(chain, name)),
+            limits=self._limits(chain, server),
+            cors=self._cors(chain),
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )
@@ -105,6 +111,27 @@ class Locations:
         if found is None or found.broken or found.value == "off":
             return None
         return self._reference(found, "cache", self.caches)
+
+    def _limits(self, chain: Sequence[Given], server: Given | None) -> LimitsConfig:
+        name = ""
+        if server is not None:
+            names = server.values.get("server_name")
+            name = server.name if names is None or not names.value else names.value[0]
+        found = limits(partial(_get, chain), name)
+        twice = repeated(found)
+        at = None if twice is None else find(chain, twice)
+        if at is not None:
+            self.sources.complain(at, "two lines would count the same: give one a zone=NAME")
+        return found
+
+    def _cors(self, chain: Sequence[Given]) -> Cors | None:
+        try:
+            return cors(partial(_get, chain))
+        except ValueError as why:
+            at = find(chain, "cors_credentials")
+            assert at is not None  # it was given: it is off by itself
+            self.sources.complain(at, str(why))
+            return None
 
     def _reference(self, at: Value, kind: str, known: Mapping[str, Given]) -> str | None:
         name: str = at.value

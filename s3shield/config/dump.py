@@ -10,7 +10,9 @@ from s3shield.signing import Endpoint
 
 from .access import access_pairs
 from .compression import dump_compression
+from .cors import dump_cors
 from .jwt import jwt_pairs
+from .limits import dump_limits
 from .listen import Listen
 from .reading_keys import MASK
 from .real_ip import RealIpConfig
@@ -205,6 +207,8 @@ def _location(location: LocationConfig, show: Callable[[str], str]) -> Pairs:
     yield "read_ahead", _limit(location.read_ahead)
     yield from dump_site(location.site)
     yield from dump_compression(location.compression)
+    yield from dump_limits(location.limits)
+    yield from dump_cors(location.cors)
     yield from _connection(location.connection)
 
 

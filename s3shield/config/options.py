@@ -17,7 +17,9 @@ from . import reading_keys as keys
 from . import replicas
 from .admin import admin_listen, networks
 from .compression import COMPRESSION
+from .cors import CORS
 from .jwt import JWT
+from .limits import LIMITS
 from .reading_access import ACCESS
 from .real_ip import REAL_IP
 from .site import SITE
@@ -177,6 +179,8 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
     **SITE,
     **COMPRESSION,
+    **LIMITS,
+    **CORS,
 }
 
 ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
@@ -194,7 +198,6 @@ LATER: Final[Mapping[str, str]] = {
         (
             "metrics",
             "proxy_cache_purge",
-            *("limit_conn", "limit_req", "limit_rate"),
             "tls_client_ca",
         ),
         _NOT_YET,

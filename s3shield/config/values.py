@@ -12,12 +12,14 @@ from typing import Literal
 
 import attrs
 
+from s3shield.access import Cors
 from s3shield.policy import NOTHING_CONSUMED, CachePolicy, Compression, Consumed
 from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable, Template
 from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 
 from .access import AccessConfig
 from .jwt import JwtConfig
+from .limits import LimitsConfig
 from .listen import Listen
 from .real_ip import RealIpConfig
 from .site import SiteConfig
@@ -227,7 +229,8 @@ class LocationConfig:
     missing_403 and such are in it. connection: origin_* options. proxy_cache_lock_timeout,
     proxy_cache_lock_age: None for no limit. range_connections: how many fetch one body.
     read_ahead: bytes, None for off. purge_allow: who may use the method PURGE.
-    access: who may come in. jwt: whose tokens; None: none are asked for.
+    access: who may come in. jwt: whose tokens; None: none are asked for. limits: `limit_*`.
+    cors: `cors_*`, None where no script of other origins may read.
     """
 
     pattern: Pattern
@@ -240,6 +243,8 @@ class LocationConfig:
     policy: CachePolicy = attrs.field(factory=CachePolicy)
     connection: OriginConfig = attrs.field(factory=OriginConfig)
     purge_allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    limits: LimitsConfig = attrs.field(factory=LimitsConfig)
+    cors: Cors | None = None
     fetch_on_abort: Literal["keep", "cancel"] = "keep"
     proxy_cache_key: Template | None = None
     proxy_cache_bypass: tuple[Template, ...] = ()

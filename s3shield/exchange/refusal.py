@@ -25,6 +25,7 @@ _TEXT: Final[dict[int, str]] = {
     412: "A precondition of the request does not hold.",
     413: "The request is too large.",
     416: "The range lies outside of what there is.",
+    429: "Too many requests; try again in a moment.",
     500: "Something failed here.",
     501: "This is not passed on.",
     502: "The origin gave no usable answer.",

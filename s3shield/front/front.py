@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from s3shield.config import LocationConfig
 
 from .access import Access
+from .counts import Counts
+from .cross_origin import cross_origin
 from .directory import index, slash_redirect
 from .error_pages import error_pages
+from .limiting import Limits
+from .pacing import limit_rate
 from .phase import Ground, Phase, Serve
 from .process import Process
 from .try_files import try_files
@@ -37,8 +41,14 @@ class Front:
         # The first sees a request first. What changes answers (the pages of errors) is outside of
         # what gives them; who may come in is asked before anything is done for him.
         self._access = Access(configs, process)
+        limited = any(each.limits.req or each.limits.conn for each in configs)
+        self._limits = Limits(Counts(process.memory) if limited else None)
         self._phases: list[Phase] = [
             error_pages,
+            cross_origin,
+            self._limits.requests,
+            self._limits.connections,
+            limit_rate,
             self._access.phase,
             try_files,
             slash_redirect,
@@ -58,7 +68,7 @@ class Front:
         return [self._led(config, location, site) for config, location in self._pairs]
 
     def _led(self, config: LocationConfig, location: Location, site: Site) -> Serve:
-        ground = Ground(location, config, site)
+        ground = Ground(location, config, self._limits.again(config, site))
         serve: Serve = location.serve
         for phase in reversed(self._phases):
             serve = phase(ground, serve)

@@ -55,17 +55,19 @@ class Passing:
 class Ending(Passing):
     """A `Passing` whose `ended` is called just once, at the end of the response.
 
+    begun: the answer has; over: it has ended.
+
     A subclass calls `end` too where it ends a response by other calls than these. Whoever is
     further in may ask to be told of a client that leaves, as of any downstream: a downstream
     tells but one, and here that is this object.
     """
 
-    __slots__ = ("_gone", "_lost", "_over")
+    __slots__ = ("_gone", "_lost", "begun", "over")
 
     def __init__(self, inner: Downstream) -> None:
         super().__init__(inner)
         self._gone: Callable[[], None] | None = None
-        self._over = self._lost = False
+        self.begun = self.over = self._lost = False
 
     def watch(self) -> None:
         """Begin to listen for the client's leaving: when the subclass is ready for `ended`."""
@@ -76,8 +78,15 @@ class Ending(Passing):
 
     def reply(self, head: bytes, body: Octets) -> None:
         """See `Downstream.reply`."""
-        self.inner.reply(head, body)
-        self.end()
+        if not self.begun:
+            self.begun = True
+            self.inner.reply(head, body)
+            self.end()
+
+    def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
+        """See `Downstream.start`."""
+        self.begun = True
+        self.inner.start(head, length, producer)
 
     def finish(self) -> None:
         """See `Downstream.finish`."""
@@ -93,18 +102,18 @@ class Ending(Passing):
         """See `Downstream.on_gone`."""
         if self._lost:
             gone()
-        elif not self._over:
+        elif not self.over:
             self._gone = gone
 
     def end(self) -> None:
         """Call `ended`, unless it was."""
-        if not self._over:
-            self._over = True
+        if not self.over:
+            self.over = True
             self._gone = None
             self.ended()
 
     def _left(self) -> None:
-        if self._over:
+        if self.over:
             return
         self._lost = True
         gone = self._gone

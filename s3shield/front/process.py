@@ -15,9 +15,11 @@ class Process:
     """What phases have of their process.
 
     reactor: the running one. clock: wall time, seconds since the epoch; monotonic: for
-    durations.
+    durations. memory: descriptor of what all worker processes share, see `counts`; None: there
+    is but this process.
     """
 
     reactor: Any
     clock: Callable[[], float]
     monotonic: Callable[[], float]
+    memory: int | None = None

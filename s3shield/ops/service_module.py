@@ -16,7 +16,8 @@ class ServiceModule(Protocol):
     """A module that serves.
 
     Serving: called with the reactor and the Config, and by keyword `shared` (whether other
-    processes have the same store), `access_log`, `log`; raises ServiceError.
+    processes have the same store), `access_log`, `log`, and in a worker `memory` (descriptor
+    of an empty file, the same for all workers of a parent); raises ServiceError.
     `start(pairs of Listen and socket)` and `stop(timeout in seconds)` return Deferreds.
     """
 

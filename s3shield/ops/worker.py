@@ -27,7 +27,7 @@ from s3shield.ops.access_log import AccessLog
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.service_module import ServiceModule, first_error, load_service
 from s3shield.ops.stall_watch import StallWatch, watch_stalls
-from s3shield.ops.workers import CONTROL_FD, EXIT_CANNOT_START, REPORT_FD
+from s3shield.ops.workers import CONTROL_FD, EXIT_CANNOT_START, MEMORY_FD, REPORT_FD
 
 if TYPE_CHECKING:
     from s3shield.ops.plan import Plan
@@ -117,6 +117,7 @@ class _Worker:
                 shared=self.plan.workers > 1,
                 access_log=self.access_log,
                 log=self.log,
+                memory=MEMORY_FD,
             )
             starting = self.serving.start(self.plan.pair(self.sockets))
         except Exception:

@@ -1,6 +1,7 @@
 """The parent's side of the worker processes: start, watch, restart, signal, stop.
 
-A worker inherits the listening sockets and two pipes. On `CONTROL_FD` it gets a line with the
+A worker inherits the listening sockets, a piece of memory that all have in common, and two
+pipes. On `CONTROL_FD` it gets a line with the
 scoped keys in use, where there are any, which it needs when a key file is not good just then;
 after that the end of file says that the parent is gone. On `REPORT_FD` it writes one line,
 `ready` or `failed` and why. The rest is signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
@@ -14,9 +15,10 @@ import site
 import socket
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
@@ -35,16 +37,19 @@ __all__ = [
     "CONTROL_FD",
     "EXIT_CANNOT_START",
     "FIRST_SOCKET_FD",
+    "MEMORY_FD",
     "REPORT_FD",
     "WorkerFailed",
     "Workers",
+    "shared_memory",
     "usable_cpus",
     "worker_environment",
 ]
 
 CONTROL_FD: Final = 3
 REPORT_FD: Final = 4
-FIRST_SOCKET_FD: Final = 5
+MEMORY_FD: Final = 5
+FIRST_SOCKET_FD: Final = 6
 EXIT_CANNOT_START: Final = 3
 """A worker's exit status when it could not start; why is in its report."""
 
@@ -76,6 +81,13 @@ def worker_environment() -> dict[str, str]:
         others = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = root + (os.pathsep + others if others else "")
     return environment
+
+
+def shared_memory() -> BinaryIO:
+    """Return an empty file without a name, for what worker processes share."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("s3shield"), "r+b", buffering=0)
+    return cast(BinaryIO, tempfile.TemporaryFile(buffering=0))  # the caller's
 
 
 class _Slot:
@@ -166,6 +178,7 @@ class Workers:
             ",".join(str(FIRST_SOCKET_FD + index) for index in range(len(sockets))),
         ]
         self._sockets = list(sockets)
+        self._memory = shared_memory()
         self._drain = drain
         self.handed = handed
         self._slots = [_Slot(index) for index in range(count)]
@@ -190,6 +203,7 @@ class Workers:
     def _spawn(self, slot: _Slot) -> None:
         slot.restart = None
         fds: dict[int, str | int] = {0: 0, 1: 1, 2: 2, CONTROL_FD: "w", REPORT_FD: "r"}
+        fds[MEMORY_FD] = self._memory.fileno()
         for index, listening in enumerate(self._sockets):
             fds[FIRST_SOCKET_FD + index] = listening.fileno()
         slot.worker = _Worker(self, slot, self._reactor.seconds())
@@ -306,6 +320,7 @@ class Workers:
         if self._reap is not None:
             self._reap.cancel()
             self._reap = None
+        self._memory.close()
         self._stopped.callback(None)
 
 

@@ -93,12 +93,12 @@ class InnerRequest(Request):
     an error, and not for another error's. status: what the client is told in place of the
     answer's status, 0 for that. quiet: the client does not get this answer, so the log's
     record of it, or of one made in its place, is kept in `record`. parent: the inner request
-    in whose place it was made. left: called when it is led to another location, whose
-    pages of errors hold from then on.
+    in whose place it was made. counted: limits were asked about one of these. left: called
+    when it is led to another location, whose pages of errors hold from then on.
     """
 
     __slots__ = (
-        *("hops", "left", "outer", "page", "parent", "probe"),
+        *("counted", "hops", "left", "outer", "page", "parent", "probe"),
         *("quiet", "record", "status", "tried"),
     )
 
@@ -124,6 +124,7 @@ class InnerRequest(Request):
         inner = request if isinstance(request, InnerRequest) else None
         self.parent = inner
         self.outer: Request = request if inner is None else inner.outer
+        self.counted: bool = inner is not None and inner.counted
         self.hops: int = 0 if inner is None else inner.hops
         self.tried: frozenset[int] = frozenset() if inner is None else inner.tried
         self.probe: bool = inner is not None and inner.probe

@@ -39,6 +39,7 @@ _READERS: Final[dict[str, _Reader]] = {
     "request_uri": lambda request: request.target,
     "request_method": lambda request: request.method,
     "remote_addr": lambda request: request.peer,
+    "binary_remote_addr": lambda request: request.peer,  # nothing here needs it to be short
     "scheme": lambda request: request.scheme,
 }
 VARIABLES: Final = (*sorted(_READERS), "http_NAME", "arg_NAME", "cookie_NAME")

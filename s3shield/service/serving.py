@@ -82,7 +82,8 @@ class Serving:
     reactor: the running one. shared: whether other processes have the same caches.
     access_log: where requests are noted. Raises ServiceError, with nothing left open.
     clock: wall time, seconds since the epoch; monotonic: for durations. keys: the scoped
-    keys in use, and until when. credentials: those that come from sources.
+    keys in use, and until when. credentials: those that come from sources. memory: descriptor
+    of what all worker processes share, None in a process without others.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Serving:
         shared: bool,
         access_log: AccessLog,
         log: Logger,
+        memory: int | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -104,7 +106,7 @@ class Serving:
         self._clock = clock
         self._monotonic = monotonic
         self._origins = Origins(reactor, config, clock=clock, monotonic=monotonic)
-        process = Process(reactor, clock, monotonic)
+        process = Process(reactor, clock, monotonic, memory)
         self._front = Front((), (), process)  # until there are locations
         self._health: list[Health] = []
         self._ports: list[IListeningPort] = []

@@ -114,13 +114,13 @@ class Processes(TestCase):
 
     @inlineCallbacks
     def test_inherits_only_its_own(self):
-        """A worker has standard streams, its two pipes and the sockets, nothing of a sibling."""
+        """A worker has standard streams, its two pipes, the common memory and the sockets."""
         if sys.platform != "linux":
             return
         yield self.make().start()
         seen = [line for line in Path(self.path).read_text().splitlines() if "fds" in line]
-        # 6: the log that the script itself opened.
-        self.assertEqual(seen, ["fds [0, 1, 2, 3, 4, 5, 6]"] * 2)
+        # 7: the log that the script itself opened.
+        self.assertEqual(seen, ["fds [0, 1, 2, 3, 4, 5, 6, 7]"] * 2)
 
     @inlineCallbacks
     def test_first_start_fails(self):

@@ -1,0 +1,263 @@
+"""`limit_req` and `limit_conn`: nginx's, of its preaccess phase, in its order.
+
+A request that is led to another location (an index, a page of errors) after a limit was
+asked about it is not asked again, as in nginx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from s3shield.access import REFUSED
+from s3shield.config import LimitReq, LocationConfig
+from s3shield.policy import InnerRequest, Request
+from s3shield.wire import Downstream
+
+from .counts import Counts, digest
+from .passing import Ending
+from .phase import Ground, Serve
+from .telling import Seldom
+
+if TYPE_CHECKING:
+    from s3shield.routing import Route
+
+__all__ = ["Limits"]
+
+_log = Logger()
+_CLIENT_GONE = 499
+
+
+class Limits:
+    """The limits of all locations of one process.
+
+    counts: None: there are no limits.
+    """
+
+    def __init__(self, counts: Counts | None) -> None:
+        self._counts = counts
+
+    def again(
+        self, config: LocationConfig, lead: Callable[[Request, Downstream], None]
+    ) -> Callable[[Request, Downstream], None]:
+        """Return `lead`, such that it asks no more about requests of this location."""
+        if not config.limits.req and not config.limits.conn:
+            return lead
+
+        def led(request: Request, downstream: Downstream) -> None:
+            if isinstance(request, InnerRequest):
+                request.counted = True
+            lead(request, downstream)
+
+        return led
+
+    def requests(self, ground: Ground, serve: Serve) -> Serve:
+        """The phase of `limit_req`."""
+        config = ground.config.limits
+        counts = self._counts
+        if not config.req or counts is None:
+            return serve
+        around = ground.location.around
+        told = [Seldom(partial(_say, _named(line)), around.monotonic) for line in config.req]
+        lines = [(line.key.value, line.counted_by, line.leak) for line in config.req]
+
+        def limited(request: Request, route: Route, downstream: Downstream) -> None:
+            if isinstance(request, InnerRequest) and request.counted:
+                serve(request, route, downstream)
+                return
+            keys = [(number, line[0](request)) for number, line in enumerate(lines)]
+            keys = [each for each in keys if each[1]]  # nginx: no key, no limit
+            wait = 0
+            if keys:
+                asked = [(digest(lines[n][1], key), lines[n][2]) for n, key in keys]
+                wait, which = counts.pour(asked, int(around.monotonic() * 1000))
+                if wait:
+                    peer = request.peer.decode("latin-1")
+                    what = "refused" if wait == REFUSED else f"delayed by {wait} ms"
+                    would = "would be " if config.req_dry_run else ""
+                    told[keys[which][0]].tell(f"a request of {peer} {would}{what}")
+            if not wait or config.req_dry_run:
+                serve(request, route, downstream)
+            elif wait == REFUSED:
+                ground.refuse(request, route, downstream, config.req_status)
+            else:
+                _Delayed(ground, request, route, downstream, serve).begin(wait / 1000)
+
+        return limited
+
+    def connections(self, ground: Ground, serve: Serve) -> Serve:
+        """The phase of `limit_conn`."""
+        config = ground.config.limits
+        counts = self._counts
+        if not config.conn or counts is None:
+            return serve
+        around = ground.location.around
+        told = [
+            Seldom(partial(_say, f"limit_conn {line}"), around.monotonic) for line in config.conn
+        ]
+        lines = [(line.key.value, line.counted_by, line.most) for line in config.conn]
+
+        def limited(request: Request, route: Route, downstream: Downstream) -> None:
+            if isinstance(request, InnerRequest) and request.counted:
+                serve(request, route, downstream)
+                return
+            entered: list[bytes] = []
+            for number, (value, what, most) in enumerate(lines):
+                key = value(request)
+                if not key:
+                    continue
+                known = digest(what, key)
+                if counts.enter(known, most):
+                    entered.append(known)
+                    continue
+                would = "would be " if config.conn_dry_run else ""
+                peer = request.peer.decode("latin-1")
+                told[number].tell(f"a request of {peer} {would}refused")
+                for each in entered:
+                    counts.leave(each)
+                entered = []
+                if not config.conn_dry_run:
+                    ground.refuse(request, route, downstream, config.conn_status)
+                    return
+                break
+            if not entered:
+                serve(request, route, downstream)
+                return
+            counted = _Counted(downstream, counts, entered, around.call_soon)
+            try:
+                serve(request, route, counted)
+            except BaseException:
+                counted.end()  # the connection answers, and not through here
+                raise
+
+        return limited
+
+
+def _named(line: LimitReq) -> str:
+    return f"limit_req {line}"
+
+
+def _say(what: str, text: str) -> None:
+    _log.warn("{what}: {text}", what=what, text=text)
+
+
+class _Delayed:
+    """A request that waits for its turn."""
+
+    __slots__ = ("_args", "_ground", "_over", "_serve", "_timer")
+
+    def __init__(
+        self,
+        ground: Ground,
+        request: Request,
+        route: Route,
+        downstream: Downstream,
+        serve: Serve,
+    ) -> None:
+        self._ground = ground
+        self._args = (request, route, downstream)
+        self._serve = serve
+        self._over = False
+
+    def begin(self, seconds: float) -> None:
+        """Wait so long, or until the client leaves."""
+        self._timer = self._ground.location.around.call_later(seconds, self._go_on)
+        self._args[2].on_gone(self._left)
+
+    def _go_on(self) -> None:
+        self._over = True
+        downstream = self._args[2]
+        try:
+            self._serve(*self._args)
+        except Exception:
+            _log.failure("a request that had waited could not be served")
+            downstream.abort()
+
+    def _left(self) -> None:
+        if not self._over:
+            self._over = True
+            self._timer.cancel()
+            self._ground.location.transaction(*self._args).log(_CLIENT_GONE, 0)
+
+
+@implementer(IPushProducer)
+class _Counted(Ending):
+    """A response that counts for its keys until the client has taken it.
+
+    What is left in the connection's own buffer when all is written, a quarter of a MiB at
+    most, is not waited for: with nginx that is what the kernel has.
+    """
+
+    __slots__ = ("_call_soon", "_closing", "_counts", "_keys", "_paused", "_producer")
+
+    def __init__(
+        self,
+        inner: Downstream,
+        counts: Counts,
+        keys: list[bytes],
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        super().__init__(inner)
+        self._counts = counts
+        self._keys = keys
+        self._call_soon = call_soon
+        self._producer: IPushProducer | None = None
+        self._paused = self._closing = False
+        self.watch()
+
+    def ended(self) -> None:
+        """See `Ending.ended`."""
+        for key in self._keys:
+            self._counts.leave(key)
+
+    # Downstream
+
+    def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
+        """See `Downstream.start`."""
+        self._producer = producer
+        super().start(head, length, self)
+
+    def finish(self) -> None:
+        """See `Downstream.finish`."""
+        self._producer = None
+        if self._paused:
+            self._closing = True
+        else:
+            super().finish()
+
+    def abort(self) -> None:
+        """See `Downstream.abort`."""
+        self._producer = None
+        super().abort()
+
+    # IPushProducer
+
+    def pauseProducing(self) -> None:
+        """The client reads more slowly than it is written to."""
+        self._paused = True
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client has caught up."""
+        self._paused = False
+        if self._producer is not None:
+            self._producer.resumeProducing()
+        elif self._closing:
+            self._call_soon(self._close)  # a transport may call this from inside our write
+
+    def stopProducing(self) -> None:
+        """The client has gone."""
+        producer, self._producer = self._producer, None
+        self.end()
+        if producer is not None:
+            producer.stopProducing()
+
+    def _close(self) -> None:
+        if not self._paused:
+            super().finish()
