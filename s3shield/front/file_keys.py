@@ -54,7 +54,7 @@ class FileKeys:
         self._problem = ""
         self._first = True
         self._stopped = False
-        self._waiting = Waiting()
+        self._waiting = Waiting(process.reactor)
         self._timer: IDelayedCall | None = None
 
     def start(self) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 
 from s3shield.access import TokenKey
 
 __all__ = ["KeySource", "Waiting"]
+
+_AT_ONCE: Final = 32
+"""Waiting requests that go on in one turn of the event loop."""
 
 
 class KeySource(Protocol):
@@ -36,10 +40,16 @@ class KeySource(Protocol):
 
 
 class Waiting:
-    """Those who wait for one thing."""
+    """Those who wait for one thing. reactor: IReactorTime."""
 
-    def __init__(self) -> None:
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
         self._all: dict[Deferred[None], None] = {}
+        self._free: deque[Deferred[None]] = deque()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._all)
 
     def one(self) -> Deferred[None]:
         """Return what fires with the others."""
@@ -48,11 +58,22 @@ class Waiting:
         return waits
 
     def fire(self) -> None:
-        """Let all go on."""
-        waiting, self._all = self._all, {}
-        for each in waiting:
-            each.callback(None)
+        """Let all go on; each has a signature to check, so not all in one turn of the loop."""
+        going = bool(self._free)
+        self._free.extend(self._all)
+        self._all.clear()
+        if not going:
+            self._go()
 
     def forget(self) -> None:
         """Let nobody go on."""
         self._all.clear()
+        self._free.clear()
+
+    def _go(self) -> None:
+        for _ in range(min(_AT_ONCE, len(self._free))):
+            waits = self._free.popleft()
+            if not waits.called:  # it was not cancelled
+                waits.callback(None)
+        if self._free:
+            self._reactor.callLater(0, self._go)

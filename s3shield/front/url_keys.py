@@ -56,7 +56,7 @@ class UrlKeys:
         self._ended: float | None = None
         self._failures = 0
         self._told: float | None = None
-        self._waiting = Waiting()
+        self._waiting = Waiting(process.reactor)
         self._timer: IDelayedCall | None = None
 
     def start(self) -> None:

@@ -129,6 +129,18 @@ class UrlKeysTests(SynchronousTestCase):
         self.clock.advance(5)
         self.assertEqual(3, len(self.asked))
 
+    def test_a_crowd(self) -> None:
+        """A crowd goes on in turns, without those who have left; none is forgotten."""
+        crowd = [self.wait() for _ in range(100)]
+        self.say()
+        self.assertEqual(32, sum(each.called for each in crowd))
+        crowd[99].cancel()
+        self.failureResultOf(crowd[99])
+        for _ in range(3):
+            self.clock.advance(0)
+        for each in crowd[:99]:
+            self.successResultOf(each)
+
     def test_without_any(self) -> None:
         """What was never fetched is an error, and no key set is none."""
         self.say(b"{}")
