@@ -95,10 +95,10 @@ class CodedTransaction(Transaction):
     def told(self, head: bytes) -> bytes:
         """Return the head that is relayed: to a HEAD it says what a GET would get."""
         forms = self._forms
-        if not forms.has(head, part=True):
+        if not forms.has_part(head):
             return head
         if self.request.method == b"HEAD" and forms.has(head):
-            coding = forms.coding(self.request, b"")
+            coding = forms.coding(self.request, None)
             if coding is not None:
                 return coded_head(head, coding, None)
         return varied_head(head)
@@ -108,8 +108,7 @@ class CodedTransaction(Transaction):
         forms, request = self._forms, self.request
         if not forms.has(what.head):
             return super().settle(what)
-        etag = what.meta.etag
-        coding = forms.coding(request, etag)
+        coding = forms.coding(request, what.meta)
         if coding is None:
             return super().settle(attrs.evolve(what, head=varied_head(what.head)))
         self.fresh_until = what.meta.fresh_until
@@ -226,7 +225,7 @@ class CodedLocation(_Coding):
             return
         assert entry is not None
         self._touch(entry.digest, now)
-        found = self.forms.at_hand(request, entry, self._open_body, self._over)
+        found = self.forms.at_hand(request, entry, now, self._open_body, self._over)
         if found is None:
             self.give_entry(self.transaction(request, route, downstream), entry, CacheStatus.HIT)
             return

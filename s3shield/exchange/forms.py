@@ -12,7 +12,7 @@ stamp is not that of the body stored now is none, and is overwritten by the next
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
@@ -29,7 +29,7 @@ from s3shield.policy import (
     coded_etag,
     coded_head,
     is_codable,
-    strong_match,
+    is_strong,
     varied_head,
 )
 from s3shield.store import BodyWriter, Entry
@@ -53,7 +53,8 @@ _CODED: Final = int(EntryFlag.CODED)
 _HEAD: Final = b"HTTP/1.1 200 OK\r\n"
 _MOST: Final = 64
 """Forms that one process makes at a time: each takes some MiB. Others are sent as they are."""
-_MOST_STAMPS: Final = 4096
+_MOST_STAMPS: Final = 256
+"""Bodies without a strong ETag whose hash is remembered; they are held for it."""
 
 
 class Compressing:
@@ -86,10 +87,13 @@ def stamp(entry: Entry) -> bytes:
     """Return what tells an entry's body from any other that its key has had or will have."""
     if entry.blob is not None:
         return b"f" + entry.blob  # a body file's name is never given twice
-    etag = entry.etag
-    if strong_match(etag, etag):
-        return b"t%d %d %b" % (entry.size, entry.last_modified, etag)
-    return b"h" + hashlib.blake2b(entry.body or b"", digest_size=16).digest()
+    tagged = _tagged(entry.etag, entry.size, entry.last_modified)
+    return tagged or b"h" + hashlib.blake2b(entry.body or b"", digest_size=16).digest()
+
+
+@lru_cache(4096)
+def _tagged(etag: bytes, size: int, last_modified: int) -> bytes | None:
+    return b"t%d %d %b" % (size, last_modified, etag) if is_strong(etag) else None
 
 
 def coded_answer(
@@ -129,6 +133,7 @@ def home_of(what: Representation) -> tuple[bytes, bytes] | None:
     return what.home
 
 
+@lru_cache(4096)
 def _address(digest: bytes, key: bytes, coding: bytes) -> tuple[bytes, bytes]:
     return hashlib.blake2b(digest + coding, digest_size=16).digest(), b"%b\0%b" % (key, coding)
 
@@ -160,30 +165,40 @@ class Forms:
         self._compressing = compressing
         self._largest = largest
         self._keep_filling = keep_filling
+        for coding in compression.codings:
+            new_encoder(coding, compression.level(coding))  # not while somebody waits for it
         self._running: dict[tuple[bytes, bytes], Making] = {}
         self._stamps: dict[bytes, tuple[Entry, bytes]] = {}
+        # Remembered by head, which is the same bytes for every hit on an entry.
+        self.has = lru_cache(2048)(partial(is_codable, compression=compression))
+        self.has_part = partial(is_codable, compression=compression, part=True)
+        self._get, self._touch = zone.store.get, zone.store.touch
 
     # The hit path
 
-    def coding(self, request: Request, etag: bytes) -> bytes | None:
+    def coding(self, request: Request, meta: StoredResponse | None) -> bytes | None:
         """Return the coding that `request` gets of a response that has coded forms."""
-        return chosen_coding(request, etag, self.compression.codings)
+        return chosen_coding(request, meta, self.compression.codings)
 
-    def has(self, head: bytes, *, part: bool = False) -> bool:
-        """Tell whether a response has coded forms: see `policy.is_codable`."""
-        return is_codable(head, self.compression, part=part)
+    def address(self, entry: Entry, coding: bytes) -> tuple[bytes, bytes]:
+        """Return digest and key text of a form."""
+        return _address(entry.digest, entry.key, coding)
 
-    def find(self, entry: Entry, coding: bytes) -> Entry | None:
+    def find(self, entry: Entry, coding: bytes, now: float | None = None) -> Entry | None:
         """Return the form of what is stored, if it has been made, and note its use."""
-        store = self._zone.store
-        form = store.get(*_address(entry.digest, entry.key, coding))
-        if form is None or not form.complete or form.etag != self._stamp(entry):
+        form = self._get(*_address(entry.digest, entry.key, coding))
+        if form is None or form.etag != self.stamp(entry) or not form.complete:
             return None
-        store.touch(form.digest)
+        self._touch(form.digest, now)
         return form
 
     def at_hand(
-        self, request: Request, entry: Entry, open_body: Opener, over: Callable[[], bool]
+        self,
+        request: Request,
+        entry: Entry,
+        now: float,
+        open_body: Opener,
+        over: Callable[[], bool],
     ) -> tuple[int, bytes, Octets] | None:
         """Return status, head and body of the answer from a fresh entry, in one piece.
 
@@ -193,14 +208,16 @@ class Forms:
         coding, source = None, entry
         plan: Answer | Refused
         if self.has(head):
-            coding = self.coding(request, entry.etag)
+            coding = chosen_coding(request, entry, self.compression.codings)
             if coding is None:
                 head = varied_head(head)
         if coding is None:
             plan = choose(request, entry, head, entry.size, policy)
         else:
-            form = self.find(entry, coding)
+            form = self.find(entry, coding, now)
             if form is not None:
+                if form.body and request.method == b"GET" and SELECTIVE.isdisjoint(request.headers):
+                    return 200, coded_head(head, coding, form.size), form.body
                 source = form
             elif request.method != b"HEAD":
                 return None
@@ -215,10 +232,13 @@ class Forms:
             body = read_now(source, plan.start, plan.end, open_body, over)
         return None if body is None else (plan.status, plan.head, body)
 
-    def _stamp(self, entry: Entry) -> bytes:
-        """Return the stamp; a body is not hashed again each time."""
+    def stamp(self, entry: Entry) -> bytes:
+        """Return `stamp` of an entry; a body is not hashed again each time."""
         if entry.blob is not None:
             return stamp(entry)
+        tagged = _tagged(entry.etag, entry.size, entry.last_modified)
+        if tagged is not None:
+            return tagged
         stamps = self._stamps
         known = stamps.get(entry.digest)
         if known is not None and known[0] is entry:
@@ -256,7 +276,7 @@ class Forms:
         making = Making(
             coding,
             what,
-            b"" if entry is None else self._stamp(entry),
+            b"" if entry is None else self.stamp(entry),
             since,
             encoder=new_encoder(coding, self.compression.level(coding)),
             in_thread=self._compressing.in_thread,
@@ -290,7 +310,7 @@ class Forms:
     def _alike(self, making: Making, meta: StoredResponse) -> bool:
         """Whether a form is made of just the body that `meta` is about."""
         if making.stamp and isinstance(meta, Entry):
-            return making.stamp == self._stamp(meta)
+            return making.stamp == self.stamp(meta)
         made = making.what.meta
         facts = [(x.response_time, x.last_modified, x.etag) for x in (made, meta)]
         return facts[0] == facts[1]
@@ -315,7 +335,7 @@ class Forms:
             response_time=entry.response_time,
             fresh_until=NEVER,
             flags=_CODED,
-            etag=self._stamp(entry),
+            etag=self.stamp(entry),
         )
         digest, key = _address(entry.digest, entry.key, making.coding)
         body = fill.in_memory

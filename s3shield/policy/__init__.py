@@ -63,6 +63,7 @@ from .entry import (
     StoredResponse,
 )
 from .etags import (
+    is_strong,
     listed_tags,
     received_etag,
     strong_match,
@@ -230,6 +231,7 @@ __all__ = [
     "interim_head",
     "invalidation_targets",
     "is_codable",
+    "is_strong",
     "is_unsafe",
     "listed_tags",
     "multipart",

@@ -21,6 +21,7 @@ from typing import Final
 
 import attrs
 
+from .entry import StoredResponse
 from .etags import strong_match
 from .fields import list_members, parse_directives
 from .message import Request
@@ -121,12 +122,14 @@ def _weight(parameters: list[bytes]) -> int | None:
     return int(whole) * 1000 + int(rest.ljust(3, b"0"))
 
 
-def chosen_coding(request: Request, etag: bytes, offered: tuple[bytes, ...]) -> bytes | None:
+def chosen_coding(
+    request: Request, meta: StoredResponse | None, offered: tuple[bytes, ...]
+) -> bytes | None:
     """Return the coding of the form that answers a GET or HEAD, None for identity.
 
-    etag: the identity form's. What asks for bytes of a known representation gets identity.
-    An If-Range that is a date does not say which form the client has a part of, so it does
-    not hold: the client gets the whole (RFC 9110 13.1.5).
+    meta: the identity form's; None where nothing is stored. What asks for bytes of a known
+    representation gets identity. An If-Range that is a date does not say which form the client
+    has a part of, so it does not hold: the client gets the whole (RFC 9110 13.1.5).
     """
     headers = request.headers
     coding = negotiated(headers.get(b"accept-encoding"), offered)
@@ -134,6 +137,7 @@ def chosen_coding(request: Request, etag: bytes, offered: tuple[bytes, ...]) -> 
         return None
     if b"range" in headers and request.method == b"GET":
         held = headers.get(b"if-range")
+        etag = b"" if meta is None else meta.etag
         if held is None or strong_match(held.strip(b" \t"), etag):
             return None
     return coding

@@ -51,7 +51,11 @@ class Unused:
     """An origin that is never asked."""
 
 
-class HitCostTests(SynchronousTestCase):
+class HitCost(SynchronousTestCase):
+    """What counts the calls of hits on one location."""
+
+    make_location = Location
+
     def setUp(self):
         """A channel in front of a store with some objects, all as in the daemon."""
         clock = Clock()
@@ -73,7 +77,7 @@ class HitCostTests(SynchronousTestCase):
         table = RoutingTable(
             [], [Place(pattern=Pattern.parse("/"), server=None, origin="o", bucket=False)]
         )
-        location = Location(
+        self.location = location = self.make_location(
             "/",
             policy,
             Zone(self.store, inline_limit=32768, largest=1 << 30),
@@ -138,6 +142,10 @@ class HitCostTests(SynchronousTestCase):
         python, c = counts["call"] / HITS, counts["c_call"] / HITS
         shown = [f"{count / HITS:.2f} {name}" for name, count in names.most_common(60)]
         return python, c, f"{python:.2f} Python and {c:.2f} C calls a hit: " + ", ".join(shown)
+
+
+class HitCostTests(HitCost):
+    """The limits above."""
 
     def test_calls(self):
         """Calls of functions for a hit, from the bytes of its head to its line in the log."""
