@@ -8,6 +8,7 @@ from .limits import LimitConn, LimitReq, LimitsConfig
 from .listen import Listen
 from .load import load, loads
 from .real_ip import RealIpConfig
+from .secure import SecureConfig
 from .site import ErrorPage, SiteConfig
 from .text import escape
 from .tls import TlsConfig
@@ -48,6 +49,7 @@ __all__ = [
     "LocationConfig",
     "OriginConfig",
     "RealIpConfig",
+    "SecureConfig",
     "ServerConfig",
     "SiteConfig",
     "TlsConfig",

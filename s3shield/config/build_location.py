@@ -16,6 +16,7 @@ from s3shield.signing import Endpoint
 
 from .build_access import read_access
 from .build_bucket import build_bucket, build_connection
+from .build_secure import build_secure
 from .compression import build_compression
 from .cors import cors
 from .errors import nearest
@@ -97,6 +98,7 @@ class Locations:
             ),
             purge_allow=_get(chain, "purge_allow"),
             access=access,
+            secure=build_secure(chain, server, self.sources),
             jwt=jwt,
             site=read_site(lambda name: _get(chain, name)),
             compression=build_compression(lambda name: _get(chain, name)),

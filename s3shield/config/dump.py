@@ -193,6 +193,7 @@ def _location(location: LocationConfig, show: Callable[[str], str]) -> Pairs:
     yield from _policy(location.policy)
     yield from access_pairs(location.access, show)
     yield from jwt_pairs(location.jwt)
+    yield "https_redirect", _flag(location.secure.redirect)
     yield "purge_allow", " ".join(map(str, location.purge_allow))
     yield "fetch_on_abort", location.fetch_on_abort
     if location.proxy_cache_key is not None:

@@ -63,6 +63,8 @@ DAEMON: Final[Mapping[str, Spec]] = {
 TLS: Final[Mapping[str, Spec]] = {
     "tls_certificate": Spec(read.text, (), many=True),
     "tls_certificate_key": Spec(read.text, (), many=True),
+    "tls_client_ca": Spec(read.text),
+    "tls_verify_client": Spec(read.choice("on", "optional", "off"), "on"),
 }
 
 CACHE: Final[Mapping[str, Spec]] = {
@@ -175,6 +177,7 @@ LOCATION: Final[Mapping[str, Spec]] = {
     "missing_403": Spec(read.missing_403, _POLICY.missing_403),
     "error_pass": Spec(parse_flag, _POLICY.error_pass),
     "via": Spec(read.via, _POLICY.via, empty=True),
+    "https_redirect": Spec(parse_flag, False),
     "purge_allow": Spec(networks, (), empty=True),
     "fetch_on_abort": Spec(read.choice("keep", "cancel"), "keep"),
     **SITE,
@@ -198,7 +201,6 @@ LATER: Final[Mapping[str, str]] = {
         (
             "metrics",
             "proxy_cache_purge",
-            "tls_client_ca",
         ),
         _NOT_YET,
     ),

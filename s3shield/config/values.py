@@ -22,6 +22,7 @@ from .jwt import JwtConfig
 from .limits import LimitsConfig
 from .listen import Listen
 from .real_ip import RealIpConfig
+from .secure import SecureConfig
 from .site import SiteConfig
 from .tls import TlsConfig, hosts_at
 
@@ -259,6 +260,7 @@ class LocationConfig:
     jwt: JwtConfig | None = None
     site: SiteConfig = attrs.field(factory=SiteConfig)
     compression: Compression = attrs.field(factory=Compression)
+    secure: SecureConfig = attrs.field(factory=SecureConfig)
     where: str = _where()
 
     @property

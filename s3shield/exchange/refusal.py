@@ -27,6 +27,7 @@ _TEXT: Final[dict[int, str]] = {
     416: "The range lies outside of what there is.",
     429: "Too many requests; try again in a moment.",
     500: "Something failed here.",
+    421: "This name is not served on this connection.",
     501: "This is not passed on.",
     502: "The origin gave no usable answer.",
     503: "There is too much to do; try again in a moment.",

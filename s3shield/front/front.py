@@ -16,6 +16,7 @@ from .limiting import Limits
 from .pacing import limit_rate
 from .phase import Ground, Phase, Serve
 from .process import Process
+from .secure import secure
 from .try_files import try_files
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Front:
         self._limits = Limits(Counts(process.memory) if limited else None)
         self._phases: list[Phase] = [
             error_pages,
+            secure,
             cross_origin,
             self._limits.requests,
             self._limits.connections,

@@ -214,6 +214,7 @@ class Serving:
         if field is not None:
             name = field.encode("ascii")
             site = RealIp(site, name, trusted, recursive=real_ip.recursive)
+        tls = self._certificates.of(listen)
         factory = ChannelFactory(
             site,
             self._reactor,
@@ -222,9 +223,9 @@ class Serving:
             client_header_timeout=daemon.client_header_timeout,
             send_timeout=daemon.send_timeout,
             rejected=self._access_log.refused,
+            client_ca=None if tls is None else tls.client_ca,
         )
         self._factories.append(factory)
-        tls = self._certificates.of(listen)
         if not listen.proxy_protocol:
             return listen_socket(self._reactor, sock, factory, tls)
         rules = ProxyRules(trusted, daemon.client_header_timeout, replaces=real_ip.from_proxy())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .bridge import RequestDownstream, request_from
 from .channel_factory import ChannelFactory
+from .client_certificate import VerifiedPeer
 from .downstream import Downstream, Octets, Site
 from .listen import BindError, bind, listen_socket
 from .origin_call import OriginCall, Receiver
@@ -37,6 +38,7 @@ __all__ = [
     "Trusted",
     "Upload",
     "UploadSink",
+    "VerifiedPeer",
     "bind",
     "listen_proxied",
     "listen_socket",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -12,6 +12,7 @@ from twisted.internet.protocol import ServerFactory
 
 from s3shield.policy import Request
 from s3shield.wire.body_channel import BodyChannel
+from s3shield.wire.client_certificate import peer_of
 from s3shield.wire.deadlines import Deadlines
 from s3shield.wire.downstream import Site
 from s3shield.wire.http2 import Http2Channel
@@ -38,7 +39,7 @@ class ChannelFactory(ServerFactory):
     back. keepalive_timeout, client_header_timeout, send_timeout: seconds, nginx's
     directives of these names. rejected(peer, status, line): told about each request
     that was refused before it had become one, for the access log; line is what
-    there was of the request line.
+    there was of the request line. client_ca: see `peer_of`.
     """
 
     noisy = False
@@ -53,6 +54,7 @@ class ChannelFactory(ServerFactory):
         client_header_timeout: float = 60.0,
         send_timeout: float = 60.0,
         rejected: Callable[[bytes, int, bytes], None] | None = None,
+        client_ca: str | None = None,
     ) -> None:
         self.site = site
         # What the site wants of a request's body, if anything: of sites that want any.
@@ -64,6 +66,7 @@ class ChannelFactory(ServerFactory):
         self.client_header_timeout = client_header_timeout
         self.send_timeout = send_timeout
         self.rejected = rejected
+        self.client_ca = client_ca
         self.deadlines = Deadlines(clock, monotonic)
         self.draining = False
         self.requests = 0
@@ -85,6 +88,10 @@ class ChannelFactory(ServerFactory):
     def channel_for(self, agreed: str | None) -> ServerChannel | Http2Channel:
         """Return a channel for what a client and we have agreed on by ALPN (RFC 7301)."""
         return Http2Channel(self) if agreed == "h2" else self.buildProtocol(None)
+
+    def peer_of(self, transport: Any) -> bytes:
+        """Return `Request.peer` of a connection, for the channel on it."""
+        return peer_of(transport, self.client_ca)
 
     def drain(self) -> Deferred[None]:
         """Close idle connections now and the others after their response.

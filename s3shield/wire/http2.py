@@ -20,7 +20,7 @@ from s3shield.wire.deadlines import Progress
 from s3shield.wire.http2_receiving import Receiving
 from s3shield.wire.http2_stream import Stream
 from s3shield.wire.request_head import HeadReader, Refused
-from s3shield.wire.transport import UvTransport, peer_text, unsent_bytes
+from s3shield.wire.transport import UvTransport, unsent_bytes
 
 if TYPE_CHECKING:
     from s3shield.wire.channel_factory import ChannelFactory
@@ -53,7 +53,7 @@ class Http2Channel(Receiving):
             if isinstance(transport, UvTransport)
             else ISSLTransport.providedBy(transport)
         )
-        self._reader = HeadReader(peer_text(transport.getPeer()), b"https" if secure else b"http")
+        self._reader = HeadReader(factory.peer_of(transport), b"https" if secure else b"http")
         self._since = self._made = self.now()
         transport.registerProducer(self, True)
         factory.channel_made(self)

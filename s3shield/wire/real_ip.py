@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from s3shield.policy import Request
+from s3shield.wire.client_certificate import VerifiedPeer
 from s3shield.wire.downstream import Downstream, Site
 
 __all__ = ["RealIp", "Trusted", "real_address"]
@@ -115,7 +116,9 @@ class RealIp:
         """Answer `request`, or see to it that it will be answered."""
         value = request.headers.get(self._field)
         if value is not None:
-            request.peer = real_address(
-                request.peer, value, self._trusts, recursive=self._recursive
-            )
+            peer = request.peer
+            found = real_address(peer, value, self._trusts, recursive=self._recursive)
+            if isinstance(peer, VerifiedPeer):
+                found = VerifiedPeer.of(found, peer.client_ca)
+            request.peer = found
         self._site(request, downstream)

@@ -22,7 +22,7 @@ from s3shield.wire.backlog import Backlog
 from s3shield.wire.deadlines import Progress
 from s3shield.wire.request_head import CLOSE, LINE_LIMIT, HeadReader, Refused
 from s3shield.wire.response import DONE, Response
-from s3shield.wire.transport import UvTransport, peer_text, reset_on_close, unsent_bytes
+from s3shield.wire.transport import UvTransport, reset_on_close, unsent_bytes
 
 if TYPE_CHECKING:
     from s3shield.wire.channel_factory import ChannelFactory
@@ -88,7 +88,7 @@ class ServerChannel(Protocol):
         self._secure = secure
         self.write = transport.write
         self.plain_bytes = not isinstance(transport, UvTransport)
-        self._reader = HeadReader(peer_text(transport.getPeer()), b"https" if secure else b"http")
+        self._reader = HeadReader(factory.peer_of(transport), b"https" if secure else b"http")
         self._read = self._reader.read
         if not secure and not isinstance(transport, UvTransport):
             set_no_delay = getattr(transport, "setTcpNoDelay", None)

@@ -153,7 +153,7 @@ class ServerTls:
         self.handshake_timeout = handshake_timeout
         self.certificates = [certificate for _, certificate in hosts]
         self._names = ServerMatcher((names, at) for at, (names, _) in enumerate(hosts))
-        self._asks = self.certificates[0].client_ca is not None
+        self.client_ca = self.certificates[0].client_ca
 
     @property
     def http2(self) -> bool:
@@ -173,7 +173,7 @@ class ServerTls:
         """Return a context for uvloop that chooses. Raises `CertificateError`."""
         self.load()
         context = _uv_context(self.certificates[0].protocols)
-        if self._asks:
+        if self.client_ca is not None:
             context.verify_mode = ssl.CERT_OPTIONAL
 
         def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
@@ -191,7 +191,7 @@ class TwistedTls:
     def __init__(self, tls: ServerTls) -> None:
         tls.load()
         self._context = _twisted_context(tls.certificates[0].protocols)
-        if tls.certificates[0].client_ca is not None:
+        if tls.client_ca is not None:
             self._context.set_verify(SSL.VERIFY_PEER, lambda *found: bool(found[-1]))
 
         def choose(connection: SSL.Connection) -> None:

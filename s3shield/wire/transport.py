@@ -226,6 +226,11 @@ class UvTransport(asyncio.Protocol):
         """See `ITransport`."""
         return self._address("sockname")
 
+    def peer_certificate(self) -> bytes | None:
+        """Return the certificate (DER) that a client has shown, verified; None without any."""
+        tls = self._transport.get_extra_info("ssl_object")
+        return None if tls is None else cast(bytes | None, tls.getpeercert(True))
+
     def _address(self, which: str) -> Any:
         name = self._transport.get_extra_info(which)
         if isinstance(name, tuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.config import AUTO, ConfigErrors, load
+from s3shield.config import AUTO, ConfigErrors, SecureConfig, dump, load
 from s3shield.policy import ANY, ANY_METHOD, CachePolicy, TTLRow, TTLTable
 from s3shield.routing import QueryPolicy
 from s3shield.signing import SignMode
@@ -285,6 +285,32 @@ class Values(SynchronousTestCase):
                 "0.0.0.0:9443 tls": [a, c],
             },
         )
+
+    def test_secure(self):
+        """Where a location redirects to, and whose certificates it wants; as dumped."""
+        config = read(
+            "[s3shield]\nlisten = 80\nlisten = 8443 tls\ntls_certificate = /t\ntls_certificate_key = /tk\n"
+            "https_redirect = on\ntls_client_ca = /ca\n"
+            "[server:a]\nserver_name = a.test *.a.test _\n"
+            "[server:b]\nserver_name = b.test\nlisten = 443 tls\ntls_verify_client = optional\n"
+            f"{PLAIN}[location:/.well-known/]\norigin = http://127.0.0.1:1\nhttps_redirect = off\n"
+        )
+        self.assertEqual(
+            [(str(each.pattern), each.server, each.secure) for each in config.locations],
+            [
+                (
+                    "/",
+                    "a",
+                    SecureConfig(
+                        redirect=True, names=("a.test", "*.a.test"), port=8443, client_ca="/ca"
+                    ),
+                ),
+                ("/", "b", SecureConfig(redirect=True, names=("b.test",))),
+                ("/.well-known/", "a", SecureConfig(client_ca="/ca")),
+                ("/.well-known/", "b", SecureConfig()),
+            ],
+        )
+        self.assertEqual(read(dump(config)), config)
 
     def test_ports_of_the_system(self):
         """Port 0 is another port each time, so it may be there twice."""

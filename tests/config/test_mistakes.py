@@ -228,6 +228,28 @@ class OneMistake(SynchronousTestCase):
             "(see x.ini:5)",
         )
 
+    def test_client_certificates(self):
+        """One address asks all clients or none; to verify, there is something to verify with."""
+        server = (
+            "[server:{0}]\nserver_name = {0}\nlisten = 443 tls\n"
+            "tls_certificate = /{0}\ntls_certificate_key = /k\n"
+        )
+        self.check(
+            PLAIN + server.format("a") + server.format("b") + "tls_client_ca = /ca\n",
+            "x.ini:8: [server:b] tls_client_ca: all servers at 0.0.0.0:443 have the same, or none "
+            "(see x.ini:6)",
+        )
+        self.check(
+            f"{PLAIN}[s3shield]\ntls_verify_client = optional\n",
+            "x.ini:3: [s3shield] tls_client_ca: it is missing: what to verify with",
+        )
+
+    def test_https_redirect(self):
+        """There must be a name to go to that is not the client's own invention."""
+        for before in ("", "[server:a]\n", "[server:a]\nserver_name = _\n"):
+            (line,) = mistakes(f"{before}{PLAIN}https_redirect = on\n")
+            self.assertIn("[location:/] https_redirect: there is no server_name here", line)
+
     def test_server_names(self):
         """One name has one server on an address; only one takes every name."""
         pair = "[server:a]\nserver_name = {}\n[server:b]\nserver_name = {}\n"

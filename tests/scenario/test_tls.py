@@ -8,6 +8,8 @@ import os
 import socket
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
 from twisted.internet import ssl
 from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
@@ -151,6 +153,8 @@ class OriginTlsTests(Attack):
 
 
 class ListenerTlsTests(Attack):
+    shown: Any = None  # the client's certificate
+
     def certificate(self) -> str:
         """Write a certificate and its key; return the options that name them."""
         self.authority = Authority()
@@ -169,14 +173,17 @@ class ListenerTlsTests(Attack):
         """Return one that reads bodies."""
         return TakingOrigin()
 
-    async def secure(self) -> None:
-        """Serve without TLS on `port`, with TLS on `tls_port`."""
+    async def secure(self, server: str = "", location: str = "") -> None:
+        """Serve without TLS on `port`, with TLS on `tls_port`. server, location: more options."""
         more = "[server:s]\nserver_name = shield.test\nlisten = 127.0.0.1:{port} tls\n"
-        await self.shield("client_max_body_size = 0", more=more + self.certificate())
+        location = f"client_max_body_size = 0\n{location}"
+        await self.shield(location, more=more + server + self.certificate())
 
     async def connect_tls(self) -> Client:
         """Return a client that has verified the certificate."""
-        options = ssl.optionsForClientTLS("shield.test", trustRoot=self.trust)
+        options = ssl.optionsForClientTLS(
+            "shield.test", trustRoot=self.trust, clientCertificate=self.shown
+        )
         client = await connectProtocol(
             SSL4ClientEndpoint(reactor, "127.0.0.1", self.tls_port, options), Client()
         )
@@ -255,6 +262,47 @@ class ListenerTlsTests(Attack):
             file.truncate(200)
         await self.serving.certificates.check()
         self.assertEqual("HIT", (await self.get_tls("/a")).cache)
+
+    async def test_client_certificate(self) -> None:
+        """`tls_client_ca`: 400 without one, on the plain address too; served with a good one."""
+        self.origin.answers["/a"] = answer(body=b"abc", headers=FOR_LONG)
+        clients = Authority("Clients")
+        path = os.path.abspath(self.mktemp())
+        with open(path, "wb") as file:
+            file.write(clients.pem)
+        await self.secure(f"tls_client_ca = {path}\n")
+        self.assertEqual(400, (await self.get_tls("/a")).status)
+        self.assertEqual(400, (await self.get("/a", host="shield.test")).status)
+        self.assertEqual([], self.origin.asked)
+        own = clients.server("client")
+        self.shown = ssl.PrivateCertificate.load(
+            own.certificate.to_cryptography().public_bytes(Encoding.DER),
+            ssl.KeyPair(own.privateKey),
+            crypto.FILETYPE_ASN1,
+        )
+        for status in ("MISS", "HIT"):
+            got = await self.get_tls("/a")
+            self.assertEqual((200, status), (got.status, got.cache))
+
+    async def test_redirect(self) -> None:
+        """`https_redirect`: from the plain address alone, to a name of ours; HSTS from there on."""
+        self.origin.answers["/a?b=1"] = answer(body=b"abc", headers=FOR_LONG)
+        await self.secure(
+            location='https_redirect = on\nadd_header = Strict-Transport-Security "max-age=9"'
+        )
+        port = f":{self.tls_port}"
+        for host in ("shield.test", "evil.test"):
+            got = await self.get("/a?b=1", host=host)
+            place = f"https://shield.test{port}/a?b=1"
+            self.assertEqual((301, place), (got.status, got.headers["location"]))
+        self.assertEqual(308, (await self.get("/a", "PUT", host="shield.test")).status)
+        self.assertEqual([], self.origin.asked)
+        for status in ("MISS", "HIT"):
+            got = await self.get_tls("/a?b=1")
+            self.assertEqual((200, status), (got.status, got.cache))
+            self.assertEqual("max-age=9", got.headers["strict-transport-security"])
+        # As nginx's without `always`.
+        self.assertNotIn("strict-transport-security", (await self.get_tls("/none")).headers)
 
     async def test_slow_client(self) -> None:
         """Backpressure holds through TLS: nothing is lost, and others are served."""

@@ -5,6 +5,7 @@ import ipaddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.policy import Request
+from s3shield.wire.client_certificate import VerifiedPeer
 from s3shield.wire.real_ip import RealIp, Trusted, real_address
 
 TRUSTED = Trusted(
@@ -77,3 +78,13 @@ class SiteTests(SynchronousTestCase):
         for headers in ({b"x-real-ip": b"192.0.2.1"}, {b"x-forwarded-for": b"192.0.2.1"}):
             site(Request(headers=headers, peer=b"10.0.0.1"), "down")
         self.assertEqual(seen, [(b"192.0.2.1", "down"), (b"10.0.0.1", "down")])
+
+    def test_certificate(self):
+        """A certificate that was shown counts for the client that the field names."""
+        seen = []
+        site = RealIp(
+            lambda request, _: seen.append(request.peer), b"x-real-ip", TRUSTED, recursive=False
+        )
+        peer = VerifiedPeer.of(b"10.0.0.1", "/ca")
+        site(Request(headers={b"x-real-ip": b"192.0.2.1"}, peer=peer), None)
+        self.assertEqual((seen[0], seen[0].client_ca), (b"192.0.2.1", "/ca"))

@@ -11,6 +11,7 @@ from cryptography import x509
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from s3shield.wire.client_certificate import VerifiedPeer
 from s3shield.wire.tls import Certificate, CertificateError, ServerTls
 from tests.wire.certificates import Authority
 from tests.wire.serving import OnTwisted, OnUvloop
@@ -130,8 +131,13 @@ class Tls:
         path = Path(self.mktemp())
         path.write_bytes(authority.pem)
         await self.serve_names(client_ca=str(path))
+        self.factory.client_ca = str(path)
         for pair in ({}, {"pair": authority.files(self.mktemp(), "client")}):
             self.assertIn(b"GET /x", (await self.shake("c.test", **pair)).answer)
+        none, shown = [request.peer for request in self.site.requests]
+        self.assertEqual((none, shown), (b"127.0.0.1", b"127.0.0.1"))
+        self.assertFalse(isinstance(none, VerifiedPeer))
+        self.assertEqual(shown.client_ca, str(path))
         # TLS 1.3: the client has done its part before its certificate is looked at.
         with contextlib.suppress(ssl.SSLError, ConnectionError):
             seen = await self.shake("c.test", pair=other.files(self.mktemp(), "client"))
