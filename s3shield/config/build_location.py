@@ -24,7 +24,7 @@ from .given import Given, Sources, Value, find
 from .jwt import consumed_by, read_jwt
 from .limits import LimitsConfig, limits, repeated
 from .options import BUCKET, LOCATION
-from .site import read_site
+from .site import SiteConfig, read_site, unlistable
 from .values import BucketConfig, LocationConfig
 
 __all__ = ["Locations"]
@@ -100,13 +100,24 @@ class Locations:
             access=access,
             secure=build_secure(chain, server, self.sources),
             jwt=jwt,
-            site=read_site(lambda name: _get(chain, name)),
             compression=build_compression(lambda name: _get(chain, name)),
             limits=self._limits(chain, server),
             cors=self._cors(chain),
+            site=self._site(chain, pattern, bucket, origin),
             **{name: _get(chain, name) for name in _PLAIN},
             where=self.sources.where(location),
         )
+
+    def _site(
+        self, chain: Sequence[Given], pattern: Pattern, bucket: str | None, origin: Endpoint | None
+    ) -> SiteConfig:
+        site = read_site(lambda name: _get(chain, name))
+        at = find(chain, "autoindex")
+        if site.autoindex and at is not None and (bucket is not None or origin is not None):
+            why = unlistable(pattern, _get(chain, "rewrite"), is_bucket=bucket is not None)
+            if why is not None:
+                self.sources.complain(at, why)
+        return site
 
     def _cache(self, chain: Sequence[Given]) -> str | None:
         found = find(chain, "proxy_cache")

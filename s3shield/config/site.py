@@ -7,20 +7,24 @@ ngx_http_core_module, ngx_http_autoindex_module.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import attrs
 
+from s3shield.routing import Pattern, Rewrite
 from s3shield.signing import encode_key
 
 from .errors import BadValueError
 from .spec import Spec
-from .units import parse_flag
+from .units import format_seconds, parse_choice, parse_flag, parse_seconds
 
-__all__ = ["SITE", "ErrorPage", "SiteConfig", "dump_site", "read_site"]
+__all__ = ["SITE", "ErrorPage", "SiteConfig", "dump_site", "read_site", "unlistable"]
 
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f#]")
+_MOVES: Final = re.compile(r"\^(/(?:[^.^$*+?{}\[\]\\|()\s]|\\[^\w\s])*)\(\.\*\)\$?")
+_MOVED: Final = re.compile(r"/[^$?]*\$1")
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))?")
 _KNOWN: Final = frozenset({"uri", "args", "is_args"})
 
@@ -54,13 +58,17 @@ class SiteConfig:
 
     index: names that are tried in place of a path that ends in a slash. slash_redirect:
     whether `/docs` is led to `/docs/` where that has an index. try_files: texts with
-    variables; the last one is what there is in the end, `=CODE` perhaps.
+    variables; the last one is what there is in the end, `=CODE` perhaps. autoindex: list what a
+    path that ends in a slash holds. autoindex_valid: seconds that a listing is stored for.
     """
 
     index: tuple[str, ...] = ()
     slash_redirect: bool = False
     try_files: tuple[str, ...] = ()
     error_pages: tuple[ErrorPage, ...] = ()
+    autoindex: bool = False
+    autoindex_format: str = "html"
+    autoindex_valid: int = 30
 
 
 def _target(uri: str) -> bytes:
@@ -142,6 +150,9 @@ SITE: Final[Mapping[str, Spec]] = {
     "slash_redirect": Spec(parse_flag, False),
     "try_files": Spec(try_files, ()),
     "error_page": Spec(error_page, (), many=True, empty=True),
+    "autoindex": Spec(parse_flag, False),
+    "autoindex_format": Spec(partial(parse_choice, known=("html", "json")), "html"),
+    "autoindex_valid": Spec(parse_seconds, 30),
 }
 
 
@@ -152,7 +163,31 @@ def read_site(get: Callable[[str], Any]) -> SiteConfig:
         slash_redirect=get("slash_redirect"),
         try_files=get("try_files"),
         error_pages=get("error_page"),
+        autoindex=get("autoindex"),
+        autoindex_format=get("autoindex_format"),
+        autoindex_valid=get("autoindex_valid"),
     )
+
+
+def unlistable(pattern: Pattern, rewrites: Sequence[Rewrite], *, is_bucket: bool) -> str | None:
+    """Return why a location cannot be listed, None when it can.
+
+    A name in a listing is a link below the path that was asked for: it has to lead to the key
+    that was listed, so keys must follow from paths by another beginning and nothing else.
+    """
+    if not is_bucket:
+        return "only a bucket can be listed: this location has an origin"
+    if not rewrites:
+        return None
+    found = _MOVES.fullmatch(rewrites[0].regex)
+    moves = found is not None and _MOVED.fullmatch(rewrites[0].replacement)
+    start = re.sub(r"\\(.)", r"\1", found[1]) if found is not None else ""
+    if len(rewrites) > 1 or not moves or pattern.is_regex or not pattern.text.startswith(start):
+        return (
+            f"with this rewrite no path follows from a key: only one line such as "
+            f"`^{pattern.text if not pattern.is_regex else '/docs/'}(.*)$ /other/$1` can be listed"
+        )
+    return None
 
 
 def dump_site(site: SiteConfig) -> Iterator[tuple[str, str | None]]:
@@ -160,6 +195,9 @@ def dump_site(site: SiteConfig) -> Iterator[tuple[str, str | None]]:
     yield "index", " ".join(site.index)
     yield "slash_redirect", "on" if site.slash_redirect else "off"
     yield "try_files", " ".join(site.try_files) or "off"
+    yield "autoindex", "on" if site.autoindex else "off"
+    yield "autoindex_format", site.autoindex_format
+    yield "autoindex_valid", format_seconds(site.autoindex_valid)
     if not site.error_pages:
         yield "error_page", ""
     for page in site.error_pages:

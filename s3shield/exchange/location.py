@@ -306,6 +306,18 @@ class Location:
         else:
             self.fetch_alone(transaction)
 
+    def beside(self, policy: CachePolicy) -> Location:
+        """Return a location of the same origin and zone, for questions of our own."""
+        return Location(
+            self.pattern,
+            policy,
+            self._zone,
+            self._origin,
+            self.around,
+            keep_filling=self.keep_filling,
+            rules=self.rules,
+        )
+
     def takes(self, method: bytes) -> bool:
         """Tell whether requests with this method are not refused."""
         return self.policy.takes(method)

@@ -36,6 +36,7 @@ def index(ground: Ground, serve: Serve) -> Serve:
     """
     site = ground.config.site
     names = [_name(name) for name in site.index]
+    count = len(names)
     if not names:
         return serve
 
@@ -46,10 +47,13 @@ def index(ground: Ground, serve: Serve) -> Serve:
         path, query = path_of(request)
 
         def ask(at: int) -> None:
+            if at == count:
+                serve(request, route, downstream)  # a listing, then
+                return
             name = names[at]
             target = with_path(name if name.startswith(b"/") else path + name, query)
             inner = InnerRequest(request, target)
-            if at == len(names) - 1:
+            if at == count - 1 and not site.autoindex:
                 lead(ground, inner, route, downstream)
                 return
             inner.probe = True

@@ -13,6 +13,7 @@ from .cross_origin import cross_origin
 from .directory import index, slash_redirect
 from .error_pages import error_pages
 from .limiting import Limits
+from .listing import Listings
 from .pacing import limit_rate
 from .phase import Ground, Phase, Serve
 from .process import Process
@@ -55,6 +56,7 @@ class Front:
             try_files,
             slash_redirect,
             index,
+            Listings().phase,
         ]
 
     def start(self) -> None:

@@ -46,9 +46,56 @@ class ReadTests(SynchronousTestCase):
             "index = a b /c\nslash_redirect = on\ntry_files = $uri ${uri}/ /x$is_args$args\n",
             "try_files = $uri =404\nerror_page = 404 /a\nerror_page = 500 502 =200 /c\n",
             "error_page = 404 = /a\n",
+            "autoindex_format = json\nautoindex_valid = 0\n",
         ):
             config = loads(BASE + text)
             self.assertEqual(config, loads(dump(config)), text)
+
+
+class ListableTests(SynchronousTestCase):
+    """Where `autoindex` can be."""
+
+    BUCKET = (
+        "[bucket:b]\naws_s3_bucket = b\naws_endpoint = http://127.0.0.1\naws_sign = off\n"
+        "aws_region = us-east-1\n"
+    )
+
+    def load(self, location, text):
+        """Load a location of a bucket."""
+        return loads(f"{self.BUCKET}[location:{location}]\nbucket = b\nautoindex = on\n{text}")
+
+    def test_listable(self):
+        """Keys that begin otherwise than paths can be listed."""
+        for location, text in (
+            ("/", ""),
+            ("~ ^/x", ""),
+            ("/", "rewrite = ^/(.*)$ /site/$1"),
+            ("/d/", "rewrite = ^/(.*) /site/$1 break"),
+            ("/d.x/", "rewrite = ^/d\\.x/(.*)$ /$1"),
+        ):
+            config = self.load(location, text)
+            self.assertTrue(config.locations[0].site.autoindex)
+            self.assertEqual(config, loads(dump(config)))
+
+    def test_not_listable(self):
+        """Where no path follows from a key the option is refused, with the reason."""
+        for location, text in (
+            ("/", "rewrite = ^/d/(.*)$ /x/$1"),
+            ("/", "rewrite = ^/(.+)$ /x/$1"),
+            ("/", "rewrite = /(.*)$ /x/$1"),
+            ("/", "rewrite = ^/(.*)$ /x/$1.gz"),
+            ("/", "rewrite = ^/(.*)$ /x/$1?a=b"),
+            ("/", "rewrite = ^/(.)(.*)$ /$1/$2"),
+            ("/d.x/", "rewrite = ^/d.x/(.*)$ /$1"),
+            ("~ ^/d/", "rewrite = ^/d/(.*)$ /x/$1"),
+            ("/", "rewrite =\n    ^/(.*)$ /x/$1\n    ^/(.*)$ /y/$1"),
+        ):
+            with self.assertRaises(ConfigErrors) as caught:
+                self.load(location, text)
+            self.assertIn("autoindex: with this rewrite", str(caught.exception), text)
+        with self.assertRaises(ConfigErrors) as caught:
+            loads(BASE + "autoindex = on")
+        self.assertIn("only a bucket can be listed", str(caught.exception))
 
 
 class MistakeTests(SynchronousTestCase):
