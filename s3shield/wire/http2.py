@@ -107,6 +107,7 @@ class Http2Channel(Receiving):
         if self._ended or self._drain_since is not None:
             return
         self._drain_since = now = self.now()
+        # With one write: after a GOAWAY clients that are made with h2 bear no PING.
         self._state.ping(b"draining")
         self._say_goodbye(_ALL)
         self._looking = True

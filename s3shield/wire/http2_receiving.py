@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from h2 import events
-from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from twisted.logger import Logger
@@ -86,9 +85,6 @@ class Receiving(Sending):
                 timeout = self.factory.client_header_timeout
                 self.factory.deadlines.watch(self, now + timeout)
         self._dropped = {e.stream_id for e in came if isinstance(e, events.StreamReset)}
-        if self._state.state_machine.state is ConnectionState.CLOSED:
-            # The client's GOAWAY is about streams of ours; h2 takes it for the end.
-            self._state.state_machine.state = ConnectionState.SERVER_OPEN
         for event in came:
             act = self._actions.get(event.__class__)
             if act is not None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, Event
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import Frame, GoAwayFrame
 from twisted.internet.protocol import Protocol
 
 from s3shield.policy import Request
@@ -47,6 +48,13 @@ class _State(H2Connection):
     """`h2`'s state of one connection, remembering fewer streams that are closed."""
 
     MAX_CLOSED_STREAMS = 1024
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        # h2's own takes it for the end, and forgets what it has to send. A client's is about
+        # streams of ours, of which there are none; its own go on (RFC 9113 section 6.8).
+        event = ConnectionTerminated()
+        event.error_code = frame.error_code
+        return [], [event]
 
 
 def _state() -> _State:
@@ -230,8 +238,7 @@ class Sending(Protocol):
     def _say_goodbye(self, last: int) -> None:
         """Send a GOAWAY without an end: h2's own would let nothing be sent after it."""
         frame = GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR)
-        self._put()
-        self._write(frame.serialize())
+        self._write(self._state.data_to_send() + frame.serialize())
 
     def _put(self) -> None:
         data = self._state.data_to_send()

@@ -12,8 +12,9 @@ from typing import Any, Final
 import attrs
 from h2 import events
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import ConnectionState, H2Connection
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes, Settings
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
@@ -77,6 +78,7 @@ class Reply:
 class H2Client(Protocol):
     """One connection.
 
+    mute: answer nothing by itself. resets: (stream, code) of each RST_STREAM.
     greedy: give back at once what a body takes of the windows. goodbyes: (code, last stream)
     of each GOAWAY. window: SETTINGS_INITIAL_WINDOW_SIZE, if another than HTTP/2's.
     """
@@ -86,8 +88,10 @@ class H2Client(Protocol):
         self.window = window
         self.replies: dict[int, Reply] = {}
         self.goodbyes: list[tuple[int, int]] = []
-        self.gone = False
+        self.resets: list[tuple[int, int]] = []
+        self.gone = self.mute = False
         self.settings = 0
+        self._pending = b""
         self.pings = 0
         self.conn = H2Connection(
             H2Configuration(
@@ -106,8 +110,10 @@ class H2Client(Protocol):
 
     def connectionMade(self) -> None:
         """Say hello."""
+        values = {SettingCodes.ENABLE_PUSH: 0}
         if self.window is not None:
-            self.conn.local_settings[4] = self.window
+            values[SettingCodes.INITIAL_WINDOW_SIZE] = self.window
+        self.conn.local_settings = Settings(client=True, initial_values=values)
         self.conn.initiate_connection()
         self.flush()
 
@@ -145,6 +151,15 @@ class H2Client(Protocol):
         self.flush()
         return number
 
+    def block(self, fields: Fields) -> bytes:
+        """Return fields, compressed."""
+        return self.conn.encoder.encode(list(fields))
+
+    def head_frame(self, number: int, target: str = "/", *, end: bool = True) -> bytes:
+        """Return the HEADERS of a request that our own h2 knows nothing of."""
+        flags = END_HEADERS | (END_STREAM if end else 0)
+        return frame(HEADERS, flags, number, self.block(self.fields(target)))
+
     async def get(self, target: str = "/", method: str = "GET", **headers: str) -> Reply:
         """Ask and wait for the whole answer. if_none_match=... -> if-none-match: ..."""
         more = [(k.replace("_", "-").encode(), v.encode("latin-1")) for k, v in headers.items()]
@@ -172,11 +187,7 @@ class H2Client(Protocol):
 
     def until(self, reached: Callable[[Any], Any]) -> Deferred[None]:
         """Fire when `reached(self)` is true."""
-        done: Deferred[None] = Deferred()
-        done.addTimeout(60, reactor)
-        self._waiting.append((reached, done))
-        self._check()
-        return done
+        return _until(self, reached)
 
     def hang_up(self) -> None:
         """Leave without a word."""
@@ -184,17 +195,26 @@ class H2Client(Protocol):
             self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """Note what came."""
-        for event in self.conn.receive_data(data):
-            self._note(event)
-        if not self.goodbyes:
-            self.flush()
-        self._check()
+        """Note what came, a frame at a time: h2 forgets what it had to say at a GOAWAY."""
+        self._pending += data
+        while len(self._pending) >= 9:
+            size = 9 + int.from_bytes(self._pending[:3], "big")
+            if len(self._pending) < size:
+                break
+            one, self._pending = self._pending[:size], self._pending[size:]
+            for event in self.conn.receive_data(one):
+                self._note(event)
+                if isinstance(event, events.ConnectionTerminated):
+                    # h2 takes it for the end; it is the end of new streams.
+                    self.conn.state_machine.state = ConnectionState.CLIENT_OPEN
+            if not self.mute:
+                self.flush()
+        _check(self)
 
     def connectionLost(self, reason: Any = None) -> None:
         """Note the end."""
         self.gone = True
-        self._check()
+        _check(self)
 
     def _note(self, event: Any) -> None:
         reply = self.replies.get(getattr(event, "stream_id", None) or 0, Reply())
@@ -214,6 +234,7 @@ class H2Client(Protocol):
             reply.ended = True
         elif isinstance(event, events.StreamReset):
             reply.reset = int(event.error_code)
+            self.resets.append((event.stream_id, int(event.error_code)))
         elif isinstance(event, events.ConnectionTerminated):
             self.goodbyes.append((int(event.error_code), event.last_stream_id or 0))
         elif isinstance(event, events.RemoteSettingsChanged):
@@ -221,12 +242,50 @@ class H2Client(Protocol):
         elif isinstance(event, events.PingReceived):
             self.pings += 1
 
-    def _check(self) -> None:
-        for waiting in list(self._waiting):
-            reached, done = waiting
-            if waiting in self._waiting and reached(self):
-                self._waiting.remove(waiting)
-                done.callback(None)
+
+def _until(client: Any, reached: Callable[[Any], Any]) -> Deferred[None]:
+    done: Deferred[None] = Deferred()
+    done.addTimeout(60, reactor)
+    client._waiting.append((reached, done))
+    _check(client)
+    return done
+
+
+def _check(client: Any) -> None:
+    for waiting in list(client._waiting):
+        reached, done = waiting
+        if waiting in client._waiting and reached(client):
+            client._waiting.remove(waiting)
+            done.callback(None)
+
+
+class Plain(Protocol):
+    """Keeps what comes."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.gone = False
+        self._waiting: list[tuple[Callable[[Any], Any], Deferred[None]]] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep it."""
+        self.received += data
+        _check(self)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Note the end."""
+        self.gone = True
+        _check(self)
+
+    def until(self, reached: Callable[[Any], Any]) -> Deferred[None]:
+        """Fire when `reached(self)` is true."""
+        return _until(self, reached)
+
+
+async def connect_plain(port: int, offered: list[bytes] | None) -> Any:
+    """Return a connection over TLS that offers what it is told to, and says nothing itself."""
+    options = CertificateOptions(acceptableProtocols=offered)
+    return await connectProtocol(SSL4ClientEndpoint(reactor, "127.0.0.1", port, options), Plain())
 
 
 async def connect(host: str, port: int, **how: Any) -> H2Client:
