@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 from h2 import events
 from h2.config import H2Configuration
-from h2.connection import ConnectionState, H2Connection
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes, Settings
 from twisted.internet import reactor as _reactor
@@ -30,7 +30,8 @@ reactor: Any = _reactor
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CALM: Final = ErrorCodes.ENHANCE_YOUR_CALM
 
-DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
+DATA, HEADERS, PRIORITY, RST, SETTINGS = range(5)
+PING, GOAWAY, WINDOW, CONTINUATION = range(6, 10)
 END_STREAM, END_HEADERS = 0x1, 0x4
 
 Fields = Iterable[tuple[bytes, bytes]]
@@ -202,11 +203,16 @@ class H2Client(Protocol):
             if len(self._pending) < size:
                 break
             one, self._pending = self._pending[:size], self._pending[size:]
+            number = int.from_bytes(one[5:9], "big")
+            if one[3] == GOAWAY:
+                # h2 takes it for the end; it is the end of new streams.
+                last, code = struct.unpack("!II", one[9:17])
+                self.goodbyes.append((code, last))
+                continue
+            if number and number not in self.replies:
+                continue  # of a raw request
             for event in self.conn.receive_data(one):
                 self._note(event)
-                if isinstance(event, events.ConnectionTerminated):
-                    # h2 takes it for the end; it is the end of new streams.
-                    self.conn.state_machine.state = ConnectionState.CLIENT_OPEN
             if not self.mute:
                 self.flush()
         _check(self)
@@ -235,8 +241,6 @@ class H2Client(Protocol):
         elif isinstance(event, events.StreamReset):
             reply.reset = int(event.error_code)
             self.resets.append((event.stream_id, int(event.error_code)))
-        elif isinstance(event, events.ConnectionTerminated):
-            self.goodbyes.append((int(event.error_code), event.last_stream_id or 0))
         elif isinstance(event, events.RemoteSettingsChanged):
             self.settings += 1
         elif isinstance(event, events.PingReceived):
