@@ -11,6 +11,7 @@ from s3shield.ops import compile_format
 from .draft import Draft
 from .listens import Listens
 from .nginx_access import methods_of, restricted
+from .nginx_limits import with_zones
 from .nginx_location import Flat, Locations, flatten
 from .nginx_options import OPTIONS, add_caches, add_options
 from .nginx_origin import Origins
@@ -32,7 +33,7 @@ _LEVELS: Final = ("debug", "info", "notice", "warn", "error", "crit", "alert", "
 
 def import_nginx(tree: Block, draft: Draft) -> None:
     """Put what an nginx configuration says into `draft`; its ledger gets the rest."""
-    _Nginx(tree, draft).run()
+    _Nginx(with_zones(tree), draft).run()
 
 
 class _Nginx:

@@ -8,6 +8,14 @@ __all__ = ["LOST", "NEEDLESS", "SAME"]
 
 SAME: Final = {
     "client_max_body_size": "client_max_body_size",
+    "limit_conn": "limit_conn",
+    "limit_conn_dry_run": "limit_conn_dry_run",
+    "limit_conn_status": "limit_conn_status",
+    "limit_rate": "limit_rate",
+    "limit_rate_after": "limit_rate_after",
+    "limit_req": "limit_req",
+    "limit_req_dry_run": "limit_req_dry_run",
+    "limit_req_status": "limit_req_status",
     "max_ranges": "max_ranges",
     "proxy_cache_background_update": "proxy_cache_background_update",
     "proxy_cache_bypass": "proxy_cache_bypass",
@@ -91,13 +99,15 @@ NEEDLESS: Final = {
     "slice": "large objects are fetched and stored in blocks: block_size in [cache:...]",
     "keepalive": "connections to origins are kept, origin_connections of them",
     "zone": "this is an upstream's shared memory",
+    **dict.fromkeys(
+        ("limit_req_zone", "limit_conn_zone"), "each limit says its key, and its rate, itself"
+    ),
     "pid": "give s3shield a file of its own: pid_file, or twistd --pidfile",
     "aws_access_key": "no location uses it",
     "aws_key_scope": "no location uses it",
 }
 
 _GZIP: Final = "bodies are not compressed here"
-_SPEED: Final = "known, but this version does not limit rates"
 _STATIC: Final = "files of this machine are not served here"
 _LISTED: Final = "index documents and fallbacks are known, but this version does not do them"
 
@@ -115,12 +125,8 @@ LOST: Final = {
         (_GZIP, "store objects compressed, with their Content-Encoding, or compress in front"),
     ),
     **dict.fromkeys(
-        ("limit_req", "limit_req_zone", "limit_req_status", "limit_conn", "limit_conn_zone"),
-        (_SPEED, "limit in front of s3shield"),
-    ),
-    **dict.fromkeys(
-        ("limit_rate", "limit_rate_after", "limit_conn_status", "limit_req_log_level"),
-        (_SPEED, "limit in front of s3shield"),
+        ("limit_req_log_level", "limit_conn_log_level"),
+        ("refusals are told as `warn`, a line a second", ""),
     ),
     **dict.fromkeys(
         ("root", "alias", "autoindex", "try_files", "autoindex_exact_size"), (_STATIC, "")

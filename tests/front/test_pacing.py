@@ -69,7 +69,7 @@ class PacedTests(SynchronousTestCase):
             self.run_for(1)
             self.assertIn(1000 * (second + 1) - len(self.client.body), range(150))
         self.assertNotIn("finish", self.client.calls)
-        self.run_for(1.2)
+        self.run_for(1.5)
         self.assertEqual((BODY, 1), (self.client.body, self.client.calls.count("finish")))
         self.check_pace()
         self.assertEqual([], self.clock.getDelayedCalls())
