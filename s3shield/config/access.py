@@ -36,6 +36,11 @@ class AccessConfig:
     link_keys: tuple[bytes, ...] = attrs.field(default=(), repr=False)
 
     @property
+    def asks(self) -> bool:
+        """Whether there is any check."""
+        return bool(self.rules or self.link_keys or self.link or self.basic)
+
+    @property
     def consumed(self) -> Consumed:
         """What of a request is for these checks, and nobody else's business."""
         names = frozenset() if self.link is None else self.link.names

@@ -276,6 +276,11 @@ class LocationConfig:
         """Whether it accepts more than GET and HEAD."""
         return bool(self.policy.methods - {b"GET", b"HEAD"})
 
+    @property
+    def gated(self) -> bool:
+        """Whether it asks who somebody is before it answers."""
+        return self.jwt is not None or self.access.asks
+
     def place(self) -> Place:
         """Return what routing needs of it."""
         return Place(

@@ -59,15 +59,24 @@ class Bodies:
     """What one location takes. limit: `client_max_body_size`, 0 where no method has a body.
 
     bucket: whether S3 is asked. hashed: whether it must be told each body's hash, because
-    nothing else protects the body on its way (see `must_hash`).
+    nothing else protects the body on its way (see `must_hash`). gated: whether somebody
+    before the location has a say: then nothing is read before he has had it, and it is his
+    to see to it that the location is given what `wanted` says.
     """
 
     limit: int = 0
     bucket: bool = False
     hashed: bool = False
+    gated: bool = False
 
     def plan(self, request: Request, route: Route) -> BodyPlan | None:
-        """Return what is wanted of `request`'s body; None: nothing, for it is refused."""
+        """Return what is to be done about `request`'s body; None: nothing, for it is refused."""
+        if self.gated and self.limit:
+            return BodyPlan(self.limit, self.limit, at_once=True)
+        return self.wanted(request, route)
+
+    def wanted(self, request: Request, route: Route) -> BodyPlan | None:
+        """Return what the location takes of it; None: nothing."""
         limit = self.limit
         if not limit or self.objection(request, route):
             return None

@@ -21,7 +21,9 @@ from twisted.python.failure import Failure
 
 from s3shield.access import GRANTED, Granted, Refused, Verdict, together
 from s3shield.policy import Request
+from s3shield.wire import StreamedRequest
 
+from .admitted import serve_upload
 from .phase import Ground, Serve
 
 if TYPE_CHECKING:
@@ -54,7 +56,10 @@ class Gate:
         """Let `request` pass, or refuse it; at once or later."""
         judged = self.judge(request)
         if judged is GRANTED:
-            self._serve(request, route, downstream)
+            if request.__class__ is StreamedRequest:
+                serve_upload(self._ground, self._serve, request, route, downstream)
+            else:
+                self._serve(request, route, downstream)
         elif isinstance(judged, Refused):
             self._ground.refuse(request, route, downstream, judged.status, judged.fields)
         elif isinstance(judged, Deferred):
@@ -117,6 +122,8 @@ class Gate:
             waits = False
             if isinstance(verdict, Refused):
                 transaction.refuse(verdict.status, verdict.fields)
+            elif isinstance(request, StreamedRequest):
+                serve_upload(self._ground, self._serve, request, route, downstream)
             else:
                 self._serve(request, route, downstream)
 

@@ -359,6 +359,7 @@ class Serving:
     def _bodies(self, location: LocationConfig) -> Bodies:
         limit = (location.client_max_body_size or _UNLIMITED) if location.takes_bodies else 0
         if location.bucket is None:
-            return Bodies(limit)
+            return Bodies(limit, gated=location.gated)
         signer = self._config.buckets[location.bucket].signer()
-        return Bodies(limit, bucket=True, hashed=must_hash(signer))
+        hashed = must_hash(signer)
+        return Bodies(limit, bucket=True, hashed=hashed, gated=location.gated)

@@ -188,7 +188,7 @@ class BodyChannel(ServerChannel):
             self._refuse(refused, request.method + b" " + request.target)
             return
         self._backlog.held = True
-        if wanted.length is not None and wanted.length > plan.gather:
+        if plan.streams(wanted.length):
             self._stream(wanted)
             return
         self._held = wanted

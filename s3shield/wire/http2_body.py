@@ -70,7 +70,7 @@ class StreamBody:
 
     def begin(self) -> None:
         """Gather it, or let the request be served with what is to come."""
-        if self._length is not None and self._length > self._plan.gather:
+        if self._plan.streams(self._length):
             self._streamed()
         else:
             self.go_on()

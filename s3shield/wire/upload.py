@@ -18,12 +18,18 @@ class BodyPlan:
 
     limit: the most; beyond, 413. gather: up to so many are gathered and served as a
     `RequestWithBody`; a longer body is streamed. beyond: the status that answers a longer
-    one instead, or 0.
+    one instead, or 0. at_once: the request is served before any of its body is read,
+    whatever its length: somebody has yet to say whether it is wanted.
     """
 
     limit: int
     gather: int
     beyond: int = 0
+    at_once: bool = False
+
+    def streams(self, length: int | None) -> bool:
+        """Tell whether the request is served as soon as its head is there. None: not told."""
+        return self.at_once or (length is not None and length > self.gather)
 
 
 class UploadSink(Protocol):
@@ -45,8 +51,11 @@ class Upload(Protocol):
     """
 
     length: int | None
-    whole: bool
     refused: Callable[[int], None] | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the sink has had all of it."""
 
     def begin(self, sink: UploadSink) -> None:
         """Give it to `sink` from now on; a client that asked whether to go on is told so."""
