@@ -241,6 +241,7 @@ def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CacheP
     if methods is None:
         # A bucket is read; a plain origin is passed what comes, as by nginx's proxy_pass.
         methods = CachePolicy().methods if is_bucket else frozenset({ANY_METHOD})
+    added = get("add_header")
     return CachePolicy(
         enabled=enabled,
         valid=TTLTable(get("proxy_cache_valid")),
@@ -267,7 +268,8 @@ def _policy(chain: Sequence[Given], *, enabled: bool, is_bucket: bool) -> CacheP
         normalize_accept_encoding=get("normalize_accept_encoding"),
         pass_amz_headers=get("pass_amz_headers"),
         hide_headers=get("proxy_hide_header"),
-        add_headers=get("add_header"),
+        add_headers=tuple([(name, value) for name, value, always in added if not always]),
+        always_headers=tuple([(name, value) for name, value, always in added if always]),
         via=get("via"),
         cache_status_header=get("cache_status_header"),
         cache_status=get("cache_status"),

@@ -249,5 +249,7 @@ def _policy(policy: CachePolicy) -> Pairs:
     yield "pass_amz_headers", _words(sorted(policy.pass_amz_headers))
     for name, value in policy.add_headers:
         yield "add_header", f'{name.decode("ascii")} "{value.decode("utf-8")}"'
+    for name, value in policy.always_headers:
+        yield "add_header", f'{name.decode("ascii")} "{value.decode("utf-8")}" always'
     yield "cache_status_header", policy.cache_status_header.decode("ascii") or "off"
     yield "via", policy.via.decode("ascii") or "off"

@@ -291,12 +291,15 @@ def amz_headers(value: str) -> frozenset[bytes]:
     return frozenset(name.lower().encode("ascii") for name in names)
 
 
-def header(value: str) -> tuple[bytes, bytes]:
-    """`NAME VALUE`, the value perhaps in double quotes; `""`: nothing is added, as nginx."""
+def header(value: str) -> tuple[bytes, bytes, bool]:
+    """`NAME VALUE [always]`, the value perhaps in double quotes; `""`: nothing, as nginx.
+
+    Returns name, value, whether it is added whatever the status.
+    """
     name, _, written = text(value).partition(" ")
-    content = written = written.strip()
-    if content.endswith(" always"):
-        raise BadValueError("`always` is known, but this version does not do it yet")
+    written = written.strip()
+    always = written.endswith((" always", "\talways"))
+    content = written = written.removesuffix("always").rstrip() if always else written
     if len(content) > 1 and content[0] == content[-1] == '"':
         content = content[1:-1]
     if not written:
@@ -305,7 +308,7 @@ def header(value: str) -> tuple[bytes, bytes]:
         raise BadValueError("this header is not yours to add: it frames the message", name)
     if "$" in content:
         raise BadValueError("variables are known, but this version does not do them here yet")
-    return name.encode("ascii"), content.encode("utf-8")
+    return name.encode("ascii"), content.encode("utf-8"), always
 
 
 def header_or_off(value: str) -> bytes:

@@ -66,6 +66,7 @@ class SiteConfig:
     slash_redirect: bool = False
     try_files: tuple[str, ...] = ()
     error_pages: tuple[ErrorPage, ...] = ()
+    security_headers: str = "off"
     autoindex: bool = False
     autoindex_format: str = "html"
     autoindex_valid: int = 30
@@ -150,6 +151,7 @@ SITE: Final[Mapping[str, Spec]] = {
     "slash_redirect": Spec(parse_flag, False),
     "try_files": Spec(try_files, ()),
     "error_page": Spec(error_page, (), many=True, empty=True),
+    "security_headers": Spec(partial(parse_choice, known=("off", "basic", "strict")), "off"),
     "autoindex": Spec(parse_flag, False),
     "autoindex_format": Spec(partial(parse_choice, known=("html", "json")), "html"),
     "autoindex_valid": Spec(parse_seconds, 30),
@@ -163,6 +165,7 @@ def read_site(get: Callable[[str], Any]) -> SiteConfig:
         slash_redirect=get("slash_redirect"),
         try_files=get("try_files"),
         error_pages=get("error_page"),
+        security_headers=get("security_headers"),
         autoindex=get("autoindex"),
         autoindex_format=get("autoindex_format"),
         autoindex_valid=get("autoindex_valid"),
@@ -195,6 +198,7 @@ def dump_site(site: SiteConfig) -> Iterator[tuple[str, str | None]]:
     yield "index", " ".join(site.index)
     yield "slash_redirect", "on" if site.slash_redirect else "off"
     yield "try_files", " ".join(site.try_files) or "off"
+    yield "security_headers", site.security_headers
     yield "autoindex", "on" if site.autoindex else "off"
     yield "autoindex_format", site.autoindex_format
     yield "autoindex_valid", format_seconds(site.autoindex_valid)

@@ -16,6 +16,7 @@ from s3shield.policy import (
     NoStoreReason,
     Request,
     ResponseHead,
+    added_fields,
     cache_status_member,
     interim_head,
 )
@@ -202,6 +203,7 @@ class Transaction:
 
     def refuse(self, status: int, fields: Fields = ()) -> None:
         """Answer with a status and a short text of ours."""
+        fields = (*fields, *added_fields(status, self._policy))
         head, body = refusal_head(status, fields, now=self._around.clock)
         if self.request.method == b"HEAD":
             body = b""

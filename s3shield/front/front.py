@@ -18,6 +18,7 @@ from .pacing import limit_rate
 from .phase import Ground, Phase, Serve
 from .process import Process
 from .secure import secure
+from .security_fields import security_fields
 from .try_files import try_files
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Front:
         limited = any(each.limits.req or each.limits.conn for each in configs)
         self._limits = Limits(Counts(process.memory) if limited else None)
         self._phases: list[Phase] = [
+            security_fields,
             error_pages,
             secure,
             cross_origin,

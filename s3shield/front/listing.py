@@ -24,7 +24,15 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 
 from s3shield.exchange import reason_phrase
-from s3shield.policy import InnerRequest, Request, TTLRow, TTLTable, listed_tags, weak_match
+from s3shield.policy import (
+    InnerRequest,
+    Request,
+    TTLRow,
+    TTLTable,
+    added_fields,
+    listed_tags,
+    weak_match,
+)
 from s3shield.routing import BadTargetError, Route, decode_path, parse_query
 from s3shield.signing import Query, encode_key
 from s3shield.wire import Downstream, Octets
@@ -238,7 +246,7 @@ class _Question:
             if page.token:
                 link = b'<?page=%b>; rel="next"' % encode_token(page.token).encode("ascii")
                 fields.append((b"Link", link))
-        fields += [field for field in policy.add_headers if field[1]]
+        fields += added_fields(status, policy)
         lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason_phrase(status))]
         lines += [b"%b: %b\r\n" % field for field in fields]
         name = re.escape(policy.cache_status_header)

@@ -120,8 +120,8 @@ def _header(draft: Draft, section: Section, each: Directive) -> None:
     for entry in blank:
         section.entries.remove(entry)
     quoted = f'"{value}"' if " " in value or value.endswith('"') else value
-    if draft.put(section, "add_header", f"{name} {quoted}", each) and always:
-        draft.ledger.lost(each, "`always` is not known here", "it is added all the same")
+    ending = " always" if always else ""
+    draft.put(section, "add_header", f"{name} {quoted}{ending}", each)
 
 
 def add_caches(draft: Draft, block: Block) -> None:

@@ -93,6 +93,7 @@ from .freshness import (
 )
 from .headers import (
     HOP_BY_HOP,
+    added_fields,
     content_length,
     forwarded_fields,
     interim_head,
@@ -207,6 +208,7 @@ __all__ = [
     "StoredResponse",
     "TTLRow",
     "TTLTable",
+    "added_fields",
     "admit",
     "admit_partial",
     "argument_name",

@@ -19,6 +19,7 @@ from .options import CachePolicy
 
 __all__ = [
     "HOP_BY_HOP",
+    "added_fields",
     "connection_names",
     "content_length",
     "end_to_end",
@@ -163,6 +164,12 @@ def serialize_head(head: ResponseHead) -> bytes:
     return b"".join(lines)
 
 
+def added_fields(status: int, policy: CachePolicy) -> list[tuple[bytes, bytes]]:
+    """Return what `add_header` adds to an answer with this status, whoever made it."""
+    found = [field for field in policy.add_headers if field[1]] if status in _ADDED_TO else []
+    return found + [field for field in policy.always_headers if field[1]]
+
+
 def stored_head(
     head: ResponseHead,
     policy: CachePolicy,
@@ -190,8 +197,7 @@ def stored_head(
         fields.append((b"Content-Length", b"%d" % length))
     if policy.via:
         fields.append((b"Via", policy.via))
-    if head.status in _ADDED_TO:
-        fields += [field for field in policy.add_headers if field[1]]
+    fields += added_fields(head.status, policy)
     return serialize_head(ResponseHead(head.status, head.reason, tuple(fields)))
 
 

@@ -133,7 +133,8 @@ class CachePolicy:
 
     What is said:
     pass_amz_headers: `x-amz-*` response fields of a bucket to keep (b"*": all).
-    hide_headers: `proxy_hide_header`. add_headers: `add_header`. via: what follows the
+    hide_headers: `proxy_hide_header`. add_headers: `add_header`; always_headers: those that are
+    added whatever the status. via: what follows the
     received protocol version's place in Via, whole (b"1.1 s3shield"); empty for none.
     cache_status_header: name of the X-Cache-Status field, empty for none. cache_status:
     send RFC 9211 Cache-Status as well. cache_status_name: how this cache is called in it.
@@ -181,6 +182,7 @@ class CachePolicy:
     pass_amz_headers: frozenset[bytes] = frozenset()
     hide_headers: frozenset[bytes] = frozenset()
     add_headers: Fields = ()
+    always_headers: Fields = ()
     via: bytes = b"1.1 s3shield"
     cache_status_header: bytes = b"X-Cache-Status"
     cache_status: bool = False

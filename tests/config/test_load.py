@@ -197,6 +197,10 @@ class Values(SynchronousTestCase):
                 ((b"X-A", b"a b"), (b"X-B", b"b c")),
             ),
             ('add_header = X-A ""', "add_headers", ((b"X-A", b""),)),
+            ('add_header = X-A "b always"', "add_headers", ((b"X-A", b"b always"),)),
+            ("add_header = X-A always", "add_headers", ((b"X-A", b"always"),)),
+            ('add_header = X-A "b c" always', "always_headers", ((b"X-A", b"b c"),)),
+            ("add_header = X-A b  always", "always_headers", ((b"X-A", b"b"),)),
             (
                 "add_header = X-A max-age=1; preload",
                 "add_headers",

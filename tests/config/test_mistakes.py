@@ -92,7 +92,7 @@ class OneMistake(SynchronousTestCase):
             ("add_header = X", "a header is written NAME VALUE"),
             ("add_header = X: y", "cannot be the name of a header: 'X:'"),
             ("add_header = Connection close", "not yours to add"),
-            ("add_header = X y always", "`always` is known"),
+            ("add_header = X always $host", "variables are known"),
             ("add_header = X $host", "variables are known"),
             ("query = allow", "write drop, pass, or allow NAME..."),
             ("query = allways", "(did you mean 'allow'?)"),
