@@ -38,6 +38,7 @@ from .answer import SELECTIVE, Answer, Refused, Representation, choose
 from .encoders import new_encoder
 from .making import InThread, Making
 from .stored import Opener, read_now
+from .zone import coded_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,11 +134,6 @@ def home_of(what: Representation) -> tuple[bytes, bytes] | None:
     return what.home
 
 
-@lru_cache(4096)
-def _address(digest: bytes, key: bytes, coding: bytes) -> tuple[bytes, bytes]:
-    return hashlib.blake2b(digest + coding, digest_size=16).digest(), b"%b\0%b" % (key, coding)
-
-
 class Forms:
     """The coded forms of one location. See the module's text.
 
@@ -182,11 +178,11 @@ class Forms:
 
     def address(self, entry: Entry, coding: bytes) -> tuple[bytes, bytes]:
         """Return digest and key text of a form."""
-        return _address(entry.digest, entry.key, coding)
+        return coded_address(entry.digest, entry.key, coding)
 
     def find(self, entry: Entry, coding: bytes, now: float | None = None) -> Entry | None:
         """Return the form of what is stored, if it has been made, and note its use."""
-        form = self._get(*_address(entry.digest, entry.key, coding))
+        form = self._get(*coded_address(entry.digest, entry.key, coding))
         if form is None or form.etag != self.stamp(entry) or not form.complete:
             return None
         self._touch(form.digest, now)
@@ -271,7 +267,7 @@ class Forms:
         since = store.fence()
         new_body = None
         if home is not None:
-            digest = _address(*home, coding)[0]
+            digest = coded_address(*home, coding)[0]
             new_body = partial(store.create_body, digest, None, since)
         making = Making(
             coding,
@@ -337,7 +333,7 @@ class Forms:
             flags=_CODED,
             etag=self.stamp(entry),
         )
-        digest, key = _address(entry.digest, entry.key, making.coding)
+        digest, key = coded_address(entry.digest, entry.key, making.coding)
         body = fill.in_memory
         if body is not None:
             store.put(digest, key, meta, _HEAD, body, entry.tags, making.since)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred, succeed
 
 from s3shield.policy import (
+    CODINGS,
     NEVER,
     CachePolicy,
     EntryFlag,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from .elsewhere import Joinable
     from .sparse import Sparse
 
-__all__ = ["VARIANTS", "Place", "Zone"]
+__all__ = ["VARIANTS", "Place", "Zone", "coded_address"]
 
 Place = tuple[bytes, bytes, tuple[Route, bytes, int] | None, Watch | None]
 """Where a response goes, and what may forbid it.
@@ -56,6 +58,13 @@ def _listed(mark: Entry) -> list[bytes]:
     """Return the digests of the variants that a mark leads to, the latest stored last."""
     body = mark.body or b""
     return [body[at : at + _DIGEST] for at in range(_SALT, len(body), _DIGEST)]
+
+
+@lru_cache(4096)
+def coded_address(digest: bytes, key: bytes, coding: bytes) -> tuple[bytes, bytes]:
+    """Return digest and key text of the coded form of the entry with these."""
+    form = hashlib.blake2b(digest + coding, digest_size=_DIGEST).digest()
+    return form, b"%b\0%b" % (key, coding)
 
 
 class Reads:
@@ -271,6 +280,10 @@ class Zone:
             self._mark(route, mark, mark.head, os.urandom(_SALT))
         elif mark is not None:
             self.store.remove(route.digest)
+            for coding in CODINGS:
+                form, key = coded_address(mark.digest, mark.key, coding)
+                if self.store.get(form, key) is not None:
+                    self.store.remove(form)
 
     def _outdated(self, place: Place, meta: EntryMeta) -> bool:
         if self.claiming is not None and self._void(place):

@@ -96,7 +96,7 @@ LOST: Final = {
     ),
     **dict.fromkeys(
         ("setoutputfilter", "addoutputfilterbytype", "deflatecompressionlevel", "addoutputfilter"),
-        ("bodies are not compressed here", "store objects compressed, with their Content-Encoding"),
+        ("filters are not taken over", "write `compress = gzip` in the location for DEFLATE"),
     ),
     **dict.fromkeys(
         ("expiresactive", "expiresdefault", "expiresbytype"),

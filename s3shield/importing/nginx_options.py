@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .draft import Draft, Section
+from .nginx_compression import COMPRESSION, add_compression
 from .nginx_words import SAME
 from .source import Block, Directive, own
 
@@ -17,7 +18,7 @@ _JOINED: Final = frozenset(
 )
 """Directives that may be given several times; each adds to those before it."""
 _UNCACHED: Final = frozenset({"proxy_cache_bypass", "proxy_no_cache", "proxy_cache_key"})
-OPTIONS: Final = frozenset({*SAME, "add_header", "proxy_cache", "proxy_cache_key"})
+OPTIONS: Final = frozenset({*SAME, *COMPRESSION, "add_header", "proxy_cache", "proxy_cache_key"})
 """Directives that `add_options` takes."""
 _USUAL_KEYS: Final = frozenset(
     {
@@ -49,6 +50,7 @@ def merged(blocks: Iterable[Block]) -> list[Directive]:
 
 def add_options(draft: Draft, section: Section, directives: Sequence[Directive]) -> None:
     """Put the options of one block into a section."""
+    add_compression(draft, section, directives)
     for each in directives:
         if each.name == "proxy_cache":
             _cache(draft, section, each)

@@ -90,6 +90,13 @@ NEEDLESS: Final = {
         ("proxy_pass_request_headers", "proxy_pass_request_body", "underscores_in_headers"),
         _S3_REQUEST,
     ),
+    **dict.fromkeys(
+        (
+            *("gzip_vary", "gzip_proxied", "gzip_disable", "gzip_http_version", "gzip_buffers"),
+            *("gzip_window", "gzip_hash", "brotli_window", "brotli_buffers", "zstd_buffers"),
+        ),
+        "compressed forms are stored, with Vary, for all who accept them",
+    ),
     **dict.fromkeys(("resolver", "resolver_timeout"), "the system's resolver is asked"),
     **dict.fromkeys(
         ("types", "default_type", "charset", "charset_types", "types_hash"),
@@ -107,23 +114,15 @@ NEEDLESS: Final = {
     "aws_key_scope": "no location uses it",
 }
 
-_GZIP: Final = "bodies are not compressed here"
 _STATIC: Final = "files of this machine are not served here"
 _LISTED: Final = "index documents and fallbacks are known, but this version does not do them"
 
 LOST: Final = {
     **dict.fromkeys(
-        ("gzip", "gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_vary", "gzip_proxied"),
-        (_GZIP, "store objects compressed, with their Content-Encoding, or compress in front"),
+        ("gzip_static", "brotli_static", "zstd_static"),
+        (_STATIC, "store objects compressed, with their Content-Encoding"),
     ),
-    **dict.fromkeys(
-        ("gzip_disable", "gzip_static", "gunzip", "gzip_http_version", "gzip_buffers"),
-        (_GZIP, ""),
-    ),
-    **dict.fromkeys(
-        ("brotli", "brotli_types", "brotli_comp_level", "brotli_static", "zstd", "zstd_types"),
-        (_GZIP, "store objects compressed, with their Content-Encoding, or compress in front"),
-    ),
+    "gunzip": ("what is stored compressed is sent compressed", ""),
     **dict.fromkeys(
         ("limit_req_log_level", "limit_conn_log_level"),
         ("refusals are told as `warn`, a line a second", ""),

@@ -9,7 +9,10 @@ from typing import Any
 
 import brotli
 import zstandard
+from twisted.logger import Logger
 
+from s3shield.exchange import forms as forms_module
+from s3shield.exchange import making as making_module
 from s3shield.policy import Request
 
 from .harness import Got, Scenario, answer, raw, until
@@ -385,6 +388,21 @@ class TogetherTests(CompressionScenario):
             store.flush()
             self.assertEqual(0, store.stats().entries)
 
+    async def test_upload(self) -> None:
+        """What an upload replaces has no forms any more."""
+        self.origin.answers["/a"] = [
+            answer(body=TEXT, headers=HEADERS),
+            answer(204),
+            answer(body=TEXT.upper(), headers=HEADERS),  # with the tag that it had
+        ]
+        await self.shield()
+        await self.get("/a", accept_encoding="gzip")
+        await self.until_made()
+        await self.get("/a", "PUT", content_length="0")
+        self.assertEqual(TEXT.upper(), (await self.get("/a")).body)
+        got = await self.stored("/a", accept_encoding="gzip")
+        self.assertEqual((TEXT.upper(), "HIT"), (text_of(got), got.cache))
+
     async def test_lost_form(self) -> None:
         """A form whose file is gone is made again; the origin is not asked."""
         await self.shield(cache="inline_limit = 1k")
@@ -591,3 +609,55 @@ class MakingTests(CompressionScenario):
         self.assertLess(making.taken, size)
         client.transport.abortConnection()
         await self.until_made()
+
+    async def test_too_many(self) -> None:
+        """When enough is being made the object is sent as it is."""
+        await self.shield()
+        self.patch(forms_module, "_MOST", 0)
+        got = await self.get("/long", accept_encoding="gzip")
+        self.assertEqual((LONG, "Accept-Encoding"), (got.body, got.headers["vary"]))
+        self.patch(forms_module, "_MOST", 1)
+        got = await self.get("/long", accept_encoding="gzip")
+        self.assertEqual(("gzip", LONG), (got.headers["content-encoding"], text_of(got)))
+
+    async def test_encoder_fails(self) -> None:
+        """A library that fails cuts the client, is told, and leaves nothing behind."""
+
+        def broken(*_words: Any, **_options: Any) -> bytes:
+            raise MemoryError("no memory for it")
+
+        await self.shield()
+        self.patch(making_module, "code", broken)
+        told: list[str] = []
+        self.serving._locations[0].forms.log = Logger(
+            observer=lambda event: told.append(event["problem"])
+        )
+        got = await self.get("/a", accept_encoding="br")
+        self.assertEqual((200, False), (got.status, got.whole))
+        self.assertEqual(["no memory for it"], told)
+        got = await self.get("/a", accept_encoding="identity")
+        self.assertEqual((TEXT, "HIT"), (got.body, got.cache))
+
+    async def test_stopped(self) -> None:
+        """A service that ends does not wait for what would take long, and cuts it."""
+        self.origin.answers["/long"] = raw(HEAD_OF_LONG + LONG[:50_000])
+        await self.shield()
+        client = await self.connect()
+        client.send(b"GET /long HTTP/1.1\r\nHost: a\r\nAccept-Encoding: br\r\n\r\n")
+        while b"\r\n\r\n" not in client.buffer:
+            await client.more()
+        serving, self.serving = self.serving, None
+        await serving.stop(0.01)
+        self.assertEqual(set(), serving._compressing.running)
+        self.access_log.close()
+
+    async def test_old_client(self) -> None:
+        """A client of HTTP/1.0 gets a form without chunks while it is made."""
+        await self.shield()
+        for _ in range(2):
+            client = await self.connect()
+            client.send(b"GET /a HTTP/1.0\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+            got = await client.take()
+            self.assertNotIn("transfer-encoding", got.headers)
+            self.assertEqual(("gzip", TEXT), (got.headers["content-encoding"], text_of(got)))
+            await self.until_made()
