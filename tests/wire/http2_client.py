@@ -178,10 +178,14 @@ class H2Client(Protocol):
         self.flush()
 
     async def upload(self, number: int, body: bytes) -> None:
-        """Send a body as the windows allow it."""
-        at = 0
+        """Send a body as the windows allow it, until there is an answer."""
+        reply, at = self.replies[number], 0
         while at < len(body):
-            await self.until(lambda _: self.conn.local_flow_control_window(number) > 0)
+            await self.until(
+                lambda _: reply.over or self.conn.local_flow_control_window(number) > 0
+            )
+            if reply.over:
+                return
             size = min(self.conn.local_flow_control_window(number), 16384)
             self.send(number, body[at : at + size], end=at + size >= len(body))
             at += size
@@ -292,9 +296,12 @@ async def connect_plain(port: int, offered: list[bytes] | None) -> Any:
     return await connectProtocol(SSL4ClientEndpoint(reactor, "127.0.0.1", port, options), Plain())
 
 
-async def connect(host: str, port: int, **how: Any) -> H2Client:
-    """Return a client that is connected, its handshake done and the server's settings there."""
-    options = CertificateOptions(acceptableProtocols=[b"h2", b"http/1.1"])
+async def connect(host: str, port: int, shown: Any = None, **how: Any) -> H2Client:
+    """Return a client that is connected, its handshake done and the server's settings there.
+
+    shown: the client's certificate, as CertificateOptions takes it.
+    """
+    options = CertificateOptions(acceptableProtocols=[b"h2", b"http/1.1"], **(shown or {}))
     client = await connectProtocol(
         SSL4ClientEndpoint(reactor, host, port, options), H2Client(**how)
     )
