@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -11,7 +12,7 @@ from twisted.python import usage
 
 import twisted
 from s3shield import __version__
-from s3shield.ops import Daemon, StartError, make_plan
+from s3shield.ops import Daemon, Sockets, StartError, make_plan
 
 __all__ = ["Options", "makeService"]
 
@@ -25,8 +26,9 @@ Examples:
   s3shield check s3shield.ini
       look for mistakes without starting anything
 
-Signals: TERM or INT finish what is under way and stop (a second one does not
-wait), USR1 opens the logs again after they were moved.
+Signals: HUP reads the configuration again, and drops no request (`s3shield reload`
+sends it and says how it went); TERM or INT finish what is under way and stop (a
+second one does not wait); USR1 opens the logs again after they were moved.
 """
 
 
@@ -57,6 +59,14 @@ def _refuse(message: str) -> NoReturn:
     raise SystemExit(1)
 
 
+def _log_options(twistd: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of twistd's options says where the log goes, whatever becomes of its cwd."""
+    words = {name: twistd.get(name) for name in ("nodaemon", "debug", "syslog", "logfile")}
+    if words["logfile"] and words["logfile"] != "-":
+        words["logfile"] = str(Path(words["logfile"]).absolute())
+    return {**words, "rundir": str(Path(twistd.get("rundir") or ".").absolute())} if twistd else {}
+
+
 def makeService(options: Options) -> IService:
     """Read the configuration, bind its sockets, check its paths; return what serves.
 
@@ -66,16 +76,26 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: PLC0415  # the one twistd installed
 
     twistd: Any = options.parent if options.parent is not None else {}
+    path, words = str(Path(options["config"]).absolute()), _log_options(twistd)
+    sockets = Sockets()
     try:
-        plan = make_plan(str(Path(options["config"]).absolute()), twistd=twistd)
+        plan = make_plan(path, twistd=words)
         for warning in plan.warnings:
             sys.stderr.write(f"{warning}\n")
         plan.prepare()
-        sockets = plan.bind()
+        lot = sockets.take(plan)
         errors = plan.open_error_log(reactor)
     except StartError as error:
         _refuse(str(error))
     if plan.pid_file is not None and twistd.get("pidfile") == str(Path("twistd.pid").absolute()):
         # One pid file is enough, and twistd's default is wherever it was started.
         twistd["pidfile"] = ""
-    return Daemon(reactor, plan, sockets, errors, service="s3shield.service")
+    return Daemon(
+        reactor,
+        plan,
+        sockets,
+        lot,
+        errors,
+        service="s3shield.service",
+        reread=lambda: make_plan(path, twistd=words),
+    )

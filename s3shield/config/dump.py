@@ -97,6 +97,7 @@ def _daemon(daemon: DaemonConfig) -> Pairs:
     yield "user", daemon.user
     yield "group", daemon.group
     yield "shutdown_timeout", format_seconds(daemon.shutdown_timeout)
+    yield "worker_shutdown_timeout", _timeout(daemon.worker_shutdown_timeout)
     yield "keepalive_timeout", format_seconds(daemon.keepalive_timeout)
     yield "client_header_timeout", format_seconds(daemon.client_header_timeout)
     yield "send_timeout", format_seconds(daemon.send_timeout)

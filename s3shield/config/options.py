@@ -53,6 +53,7 @@ DAEMON: Final[Mapping[str, Spec]] = {
     "user": Spec(read.word),
     "group": Spec(read.word),
     "shutdown_timeout": Spec(read.timeout, 30.0),
+    "worker_shutdown_timeout": Spec(read.timeout_or_off),
     "keepalive_timeout": Spec(read.timeout, 75.0),
     "client_header_timeout": Spec(read.timeout, 60.0),
     "send_timeout": Spec(read.timeout, 60.0),

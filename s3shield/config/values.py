@@ -76,7 +76,8 @@ class DaemonConfig:
 
     listen: its own lines (see Config.listens for all). admin_listen: for operators; None:
     nowhere. workers: AUTO, 0 to serve in this
-    process, or a number. error_log: None when left out. keepalive_timeout,
+    process, or a number. error_log: None when left out. worker_shutdown_timeout: for requests
+    under way at a reload; None: no limit. keepalive_timeout,
     client_header_timeout, send_timeout: nginx's, about clients. http2: whether listeners with
     TLS offer it. stall_log: what holds the
     event loop for more seconds is told; None: nothing is watched. tls: where no server has
@@ -92,6 +93,7 @@ class DaemonConfig:
     user: str | None = None
     group: str | None = None
     shutdown_timeout: float = 30.0
+    worker_shutdown_timeout: float | None = None
     keepalive_timeout: float = 75.0
     client_header_timeout: float = 60.0
     send_timeout: float = 60.0

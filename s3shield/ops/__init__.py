@@ -14,7 +14,9 @@ from s3shield.ops.file_look import FileLook, Mark, look_at
 from s3shield.ops.key_watch import KeyWatch
 from s3shield.ops.log_format import compile_format
 from s3shield.ops.log_variables import LogRecord
+from s3shield.ops.outcome import Outcome, OutcomeFile, outcome_path
 from s3shield.ops.plan import Plan, StartError, make_plan
+from s3shield.ops.sockets import Lot, Sockets
 
 __all__ = [
     "LEVELS",
@@ -29,9 +31,13 @@ __all__ = [
     "FileLook",
     "KeyWatch",
     "LogRecord",
+    "Lot",
     "Mark",
+    "Outcome",
+    "OutcomeFile",
     "Plan",
     "Purges",
+    "Sockets",
     "StartError",
     "UnavailableError",
     "admin_site",
@@ -41,5 +47,6 @@ __all__ = [
     "fetch",
     "look_at",
     "make_plan",
+    "outcome_path",
     "run_aside",
 ]

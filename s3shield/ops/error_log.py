@@ -172,6 +172,20 @@ class ErrorLog:
 
     # --- life ---------------------------------------------------------------------------
 
+    def change(self, target: str, level: str) -> OSError | None:
+        """Go on with another target and level, or return why that cannot be opened."""
+        with self._lock:
+            if target != self.target:
+                try:
+                    to = None if target == "off" else open_target(target)
+                except OSError as error:
+                    return error
+                if self._to is not None:
+                    self._to.close()
+                self._to, self.target = to, target
+            self.level, self._least = level, LEVELS[level]
+        return None
+
     def reopen(self) -> None:
         """Go on with a file newly opened under the same name (SIGUSR1)."""
         with self._lock:

@@ -7,7 +7,6 @@ a last key's end. A file that is not good changes nothing: the keys that are loa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -108,16 +107,15 @@ class KeyWatch:
         now = self._clock()
         return {use.name: use.ring.expires(now) for use in self._uses}
 
-    def handed(self) -> bytes:
-        """Return the keys in use, for a new process where the files are not good just now.
+    def in_use(self) -> dict[str, str]:
+        """Return path -> text of a key file with the keys in use.
 
-        A line of JSON, path -> text of a file with them; empty where there is no file.
+        For a new process: the files themselves may not be good just now.
         """
-        texts = {
+        return {
             path: format_key_file(key for use in file.uses for key in use.ring.keys)
             for path, file in self._files.items()
         }
-        return json.dumps(texts).encode("ascii") + b"\n" if texts else b""
 
     def start(self) -> None:
         """Look now, and every `KEY_INTERVAL` seconds."""

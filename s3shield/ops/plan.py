@@ -10,11 +10,9 @@ import errno
 import grp
 import os
 import pwd
-import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,9 @@ from s3shield.ops.certificates import Certificates
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.log_format import compile_format
 from s3shield.ops.workers import usable_cpus
-from s3shield.wire import BindError, bind
 
 __all__ = ["Plan", "StartError", "make_plan"]
 
-_LISTEN_FDS_START = 3
 _STREAMS = ("stdout", "stderr", "syslog", "off")
 
 
@@ -45,7 +41,8 @@ class Plan:
     """How this daemon runs. path: of the configuration file. workers: 0: in the parent.
 
     error_target: where the error log really goes, see make_plan. drain: seconds. uid, gid:
-    to become, None: stay.
+    to become, None: stay. files: path -> text, of all that was read, with secrets in it: with
+    this a worker has the same configuration, whatever the files say by then.
     """
 
     path: str
@@ -56,6 +53,7 @@ class Plan:
     uid: int | None
     gid: int | None
     warnings: tuple[str, ...]
+    files: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
     def listens(self) -> tuple[Listen, ...]:
@@ -67,6 +65,11 @@ class Plan:
     def drain(self) -> float:
         """Seconds for requests under way at a stop."""
         return self.config.daemon.shutdown_timeout
+
+    @property
+    def reload_drain(self) -> float | None:
+        """Seconds for requests under way at a reload; None: as long as they take."""
+        return self.config.daemon.worker_shutdown_timeout
 
     @property
     def pid_file(self) -> str | None:
@@ -159,73 +162,12 @@ class Plan:
             gid = pwd.getpwuid(self.uid).pw_gid if self.gid is None else self.gid
             runAsEffectiveUser(self.uid, gid, check)  # type: ignore[no-untyped-call]  # Twisted's
 
-    # --- sockets ------------------------------------------------------------------------
-
-    def bind(self) -> list[socket.socket]:
-        """Return a listening socket for each of `listens`. Raises StartError with all that fail."""
-        sockets: list[socket.socket] = []
-        problems: list[str] = []
-        for listen in self.listens:
-            try:
-                sockets.append(_bound(listen))
-                if listen is self.config.daemon.admin_listen and listen.kind == "unix":
-                    Path(listen.path).chmod(0o660)
-                    if self.uid is not None:
-                        os.chown(listen.path, self.uid, -1 if self.gid is None else self.gid)
-            except (BindError, ValueError) as error:
-                # A BindError's text, without the number that str() of an OSError puts first.
-                text = error.strerror if isinstance(error, BindError) else str(error)
-                problems.append(f"{listen.where or self.path}: {text}")
-        if problems:
-            for sock in sockets:
-                sock.close()
-            self.unlink_sockets([listen for listen, _ in zip(self.listens, sockets, strict=False)])
-            raise StartError("\n".join(problems))
-        return sockets
-
-    def unlink_sockets(self, listens: Sequence[Listen] | None = None) -> None:
-        """Remove the paths of our Unix sockets."""
-        for listen in self.listens if listens is None else listens:
-            if listen.kind == "unix":
-                with contextlib.suppress(OSError):
-                    Path(listen.path).unlink()
-
-    def pair(self, sockets: Sequence[socket.socket]) -> list[tuple[Listen, socket.socket]]:
-        """Return the sockets with what they are."""
-        return list(zip(self.listens, sockets, strict=True))
+    # --- workers ------------------------------------------------------------------------
 
     def worker_command(self, service: str) -> list[str]:
         """Return what a worker is started with. service: the module that serves."""
         command = [sys.executable, "-m", "s3shield.ops.worker", "--service", service]
-        command += ["--config", self.path, "--error-log", self.error_target]
-        for listen in self.listens:
-            command += ["--listen", str(listen)]
-        if any(bucket.key_file for bucket in self.config.buckets.values()):
-            command.append("--keys-handed")
-        return command
-
-
-def _bound(listen: Listen) -> socket.socket:
-    """Return a listening socket. Raises BindError, or ValueError with why there is none."""
-    if listen.kind == "endpoint":
-        raise ValueError(f"{listen.text}: endpoint strings are not possible yet")
-    if listen.kind == "systemd":
-        return _inherited(listen)
-    return bind(listen.text)
-
-
-def _inherited(listen: Listen) -> socket.socket:
-    """Return a socket that systemd opened (sd_listen_fds(3))."""
-    ours = os.environ.get("LISTEN_PID") == str(os.getpid())
-    given = int(os.environ.get("LISTEN_FDS", "0")) if ours else 0
-    if listen.port >= given:
-        raise ValueError(f"{listen.text}: systemd handed over {given} sockets")
-    sock = socket.socket(fileno=os.dup(_LISTEN_FDS_START + listen.port))
-    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        sock.close()
-        raise ValueError(f"{listen.text}: this is no listening stream socket")
-    sock.setblocking(False)
-    return sock
+        return [*command, "--config", self.path, "--error-log", self.error_target]
 
 
 def _who(config: Config, path: str) -> tuple[int | None, int | None, list[str]]:
@@ -249,6 +191,8 @@ def _who(config: Config, path: str) -> tuple[int | None, int | None, list[str]]:
         raise StartError("\n".join(problems))
     if (uid is None and gid is None) or os.geteuid() == 0:
         return uid, gid, []
+    if uid in (None, os.geteuid()) and gid in (None, os.getegid()):
+        return None, None, []  # at a reload: it has become that user long ago
     return None, None, ["user and group are ignored: only root can become someone else"]
 
 
@@ -269,10 +213,6 @@ def _error_target(target: str, twistd: Mapping[str, Any]) -> str:
     return target
 
 
-def _read(handed: Mapping[str, str], path: str) -> str:
-    return handed[path] if path in handed else Path(path).read_text(encoding="utf-8")
-
-
 def make_plan(
     path: str,
     *,
@@ -285,8 +225,15 @@ def make_plan(
     twistd: its own options (`nodaemon`, `logfile`, `syslog`, `rundir`), in the parent.
     error_target: the parent's, in a worker. handed: path -> text, of files that are not read.
     """
+    files: dict[str, str] = {}
+
+    def read(name: str) -> str:
+        known = (handed or {}).get(name)
+        files[name] = Path(name).read_text(encoding="utf-8") if known is None else known
+        return files[name]
+
     try:
-        config = load(path, read_file=partial(_read, handed or {}))
+        config = load(path, read_file=read)
     except ConfigErrors as error:
         raise StartError(error.render()) from error
     except OSError as error:
@@ -310,4 +257,5 @@ def make_plan(
         uid=uid,
         gid=gid,
         warnings=tuple(warnings),
+        files=files,
     )

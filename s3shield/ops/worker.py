@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import signal
 import socket
@@ -25,9 +24,17 @@ from zope.interface import implementer
 
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.error_log import ErrorLog
+from s3shield.ops.handover import Handover
 from s3shield.ops.service_module import ServiceModule, first_error, load_service
 from s3shield.ops.stall_watch import StallWatch, watch_stalls
-from s3shield.ops.workers import CONTROL_FD, EXIT_CANNOT_START, MEMORY_FD, REPORT_FD
+from s3shield.ops.workers import (
+    CONTROL_FD,
+    EXIT_CANNOT_START,
+    MEMORY_FD,
+    RELOAD_GRACE,
+    REPORT_FD,
+    STOP_GRACE,
+)
 
 if TYPE_CHECKING:
     from s3shield.ops.plan import Plan
@@ -42,13 +49,21 @@ _ORPHAN_LIMIT = 10
 
 @implementer(IReadDescriptor)
 class _Lifeline:
-    """The pipe whose end of file says that the parent is gone."""
+    """The pipe that the parent's wishes come by, and whose end of file says that it is gone.
 
-    def __init__(self, reactor: Any, cut: Callable[[], None]) -> None:
+    told: called with each line. begun: bytes that have been read of it.
+    """
+
+    def __init__(
+        self, reactor: Any, begun: bytes, told: Callable[[bytes], None], cut: Callable[[], None]
+    ) -> None:
         self._reactor = reactor
+        self._told = told
         self._cut = cut
+        self._buffer = begun
         os.set_blocking(CONTROL_FD, False)
         reactor.addReader(self)
+        self._tell()
 
     def fileno(self) -> int:
         return CONTROL_FD
@@ -58,12 +73,20 @@ class _Lifeline:
 
     def doRead(self) -> None:
         try:
-            if os.read(CONTROL_FD, 4096):
-                return
+            data = os.read(CONTROL_FD, 4096)
         except BlockingIOError:
+            return
+        if data:
+            self._buffer += data
+            self._tell()
             return
         self._reactor.removeReader(self)
         self._cut()
+
+    def _tell(self) -> None:
+        *lines, self._buffer = self._buffer.split(b"\n")
+        for line in lines:
+            self._told(line)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor is closing; nothing to do for a pipe that ends with the process."""
@@ -88,6 +111,8 @@ class _Worker:
     errors: ErrorLog
     service: ServiceModule
     start_error: type[Exception]
+    shared: bool  # whether other processes have the same caches
+    begun: bytes
     status: int = 0
     stopping: bool = False
     access_log: AccessLog | None = None
@@ -108,18 +133,18 @@ class _Worker:
         # A terminal sends these to the whole group: the parent decides.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        _Lifeline(self.reactor, self.orphaned)
         try:
             self.access_log = self.plan.open_access_log(self.reactor)
             self.serving = self.service.Serving(
                 self.reactor,
                 self.plan.config,
-                shared=self.plan.workers > 1,
+                shared=self.shared,
                 access_log=self.access_log,
                 log=self.log,
                 memory=MEMORY_FD,
             )
-            starting = self.serving.start(self.plan.pair(self.sockets))
+            starting = self.serving.start(list(zip(self.plan.listens, self.sockets, strict=True)))
+            _Lifeline(self.reactor, self.begun, self.told, self.orphaned)
         except Exception:
             self._failed(Failure())  # type: ignore[no-untyped-call]  # Twisted's
             return
@@ -135,6 +160,29 @@ class _Worker:
         self.stalls = watch_stalls(self.reactor, self.plan.config.daemon.stall_log, self.log)
         if not _report("ready"):
             self.orphaned()
+
+    def told(self, line: bytes) -> None:
+        """Do what the parent wishes."""
+        word, _, rest = line.partition(b" ")
+        if word == b"share":
+            self.share()
+        elif word == b"retire":
+            self.retire(None if rest == b"-" else float(rest))
+
+    def share(self) -> None:
+        """Let other processes into the caches."""
+        try:
+            self.serving.share()
+        except Exception as error:
+            self.log.failure("the caches cannot be shared")
+            _report(f"unshared {error}")
+        else:
+            _report("shared")
+
+    def retire(self, limit: float | None) -> None:
+        """Drain and end: others serve by another configuration. limit: seconds; None: none."""
+        grace = RELOAD_GRACE if limit is None else min(limit, RELOAD_GRACE)
+        self._drain(limit, grace)
 
     def _failed(self, failure: Failure) -> None:
         error = first_error(failure)
@@ -153,15 +201,19 @@ class _Worker:
         if self.access_log is not None:
             self.access_log.reopen()
 
-    def stop(self, drain: float | None = None) -> None:
-        """Drain and end. drain: seconds; None: as configured."""
+    def stop(self) -> None:
+        """Drain and end; sooner, where it drains already."""
+        self._drain(self.plan.drain, min(self.plan.drain, STOP_GRACE))
+
+    def _drain(self, limit: float | None, grace: float) -> None:
+        if self.serving is None:
+            self.stopping = True
+            self.reactor.stop()
+            return
+        stopped = self.serving.stop(limit, grace)
         if self.stopping:
             return
         self.stopping = True
-        if self.serving is None:
-            self.reactor.stop()
-            return
-        stopped = self.serving.stop(self.plan.drain if drain is None else drain)
         stopped.addErrback(lambda failure: self.log.failure("while stopping", failure))
         stopped.addBoth(self._stopped)
 
@@ -176,18 +228,19 @@ class _Worker:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(_ORPHAN_LIMIT)
         self.log.error("the parent process is gone: this worker stops")
-        self.stop(_ORPHAN_DRAIN)
+        self._drain(_ORPHAN_DRAIN, 0.0)
 
 
-def _handed() -> dict[str, str]:
-    """Return the scoped keys that the parent has in use, by the paths of their files."""
-    line = b""
-    while not line.endswith(b"\n"):
+def _handed() -> tuple[Handover, bytes]:
+    """Return what the parent hands over, and what was read after it. Raises EOFError."""
+    data = b""
+    while b"\n" not in data:
         more = os.read(CONTROL_FD, 65_536)
         if not more:
-            return {}
-        line += more
-    return cast(dict[str, str], json.loads(line))
+            raise EOFError("the parent is gone")
+        data += more
+    line, _, rest = data.partition(b"\n")
+    return Handover.unpack(line), rest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,9 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--service", required=True, help="the module that serves")
     parser.add_argument("--config", required=True, help="the configuration file")
     parser.add_argument("--error-log", required=True, help="where the parent's error log goes")
-    parser.add_argument("--listen", action="append", default=[], help="an address, as bound")
-    parser.add_argument("--fds", required=True, help="their sockets, numbers with commas")
-    parser.add_argument("--keys-handed", action="store_true", help="scoped keys come by pipe")
+    parser.add_argument("--fds", required=True, help="sockets, numbers with commas")
     arguments = parser.parse_args(argv)
     # Before anything can import a reactor; by its name, as `twistd --reactor=uvloop` does.
     installReactor("uvloop")
@@ -208,24 +259,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     sockets = [socket.socket(fileno=int(fd)) for fd in arguments.fds.split(",") if fd]
     try:
-        try:
-            plan = make_plan(arguments.config, error_target=arguments.error_log)
-        except StartError:
-            # If it is a key file that is not good just now, its keys go on here, too.
-            handed = _handed() if arguments.keys_handed else {}
-            if not handed:
-                raise
-            plan = make_plan(arguments.config, error_target=arguments.error_log, handed=handed)
-        if [str(listen) for listen in plan.listens] != arguments.listen:
-            raise StartError(f"{plan.path}: other addresses than at the start: restart the daemon")
+        handed, begun = _handed()
+        plan = make_plan(arguments.config, error_target=arguments.error_log, handed=handed.files)
         errors = plan.open_error_log(cast(IReactorTime, reactor))
     except StartError as error:
         _report(f"failed {error}")
         return EXIT_CANNOT_START
+    except EOFError:
+        return EXIT_CANNOT_START
     globalLogBeginner.beginLoggingTo([errors], redirectStandardIO=False)
     service = load_service(arguments.service)
     try:
-        return _Worker(reactor, plan, sockets, errors, service, StartError).run()
+        worker = _Worker(reactor, plan, sockets, errors, service, StartError, handed.shared, begun)
+        return worker.run()
     finally:
         errors.close()
 

@@ -1,10 +1,11 @@
 """The parent's side of the worker processes: start, watch, restart, signal, stop.
 
 A worker inherits the listening sockets, a piece of memory that all have in common, and two
-pipes. On `CONTROL_FD` it gets a line with the
-scoped keys in use, where there are any, which it needs when a key file is not good just then;
-after that the end of file says that the parent is gone. On `REPORT_FD` it writes one line,
-`ready` or `failed` and why. The rest is signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
+pipes. On `CONTROL_FD` it gets a line with what it starts with, see `handover`; then, line by line,
+`share` (other processes are about to open the same caches) and `retire` (a reload has been done:
+drain, for so many seconds at most, and exit); the end of file says that the parent is gone. On
+`REPORT_FD` it writes `ready`, or `failed` and why, and `shared` when it has done so. The rest is
+signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -38,7 +39,9 @@ __all__ = [
     "EXIT_CANNOT_START",
     "FIRST_SOCKET_FD",
     "MEMORY_FD",
+    "RELOAD_GRACE",
     "REPORT_FD",
+    "STOP_GRACE",
     "WorkerFailed",
     "Workers",
     "shared_memory",
@@ -52,6 +55,10 @@ MEMORY_FD: Final = 5
 FIRST_SOCKET_FD: Final = 6
 EXIT_CANNOT_START: Final = 3
 """A worker's exit status when it could not start; why is in its report."""
+STOP_GRACE: Final = 0.5
+RELOAD_GRACE: Final = 5.0
+"""Seconds for which a client's connection must be idle to be closed, at a stop, where somebody
+waits for the end, and at a reload, where nobody does."""
 
 _BACKOFF_FIRST: Final = 0.1
 _BACKOFF_MOST: Final = 10.0
@@ -113,19 +120,42 @@ class _Worker(ProcessProtocol):
         self.gone = False
         self.pid = 0
         self._report = b""
+        self._asked: list[Deferred[None]] = []
 
     def connectionMade(self) -> None:
         if self.transport is not None:
             self.pid = int(self.transport.pid)
-            handed = self._owner.handed()
-            if handed:
-                self.transport.writeToChild(CONTROL_FD, handed)
+            self.tell(self._owner.handed())
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         self._report = (self._report + data)[:4096]
-        if self._report == b"ready\n" and not self.ready:
+        if not self.ready and self._report.startswith(b"ready\n"):
             self.ready = True
+            self._report = self._report.removeprefix(b"ready\n")
             self._owner.worker_ready(self)
+        if self.ready and self._report.endswith(b"\n"):
+            word, _, why = self._report.decode("utf-8", "replace").strip().partition(" ")
+            self._report = b""
+            self.shared(WorkerFailed(why) if word == "unshared" else None)
+
+    def shared(self, error: WorkerFailed | None = None) -> None:
+        """It has let others into its caches, or cannot, or is no more."""
+        asked, self._asked = self._asked, []
+        for done in asked:
+            done.callback(None) if error is None else done.errback(error)
+
+    def share(self) -> Deferred[None]:
+        """Have it let others into its caches; fires when it has, or is no more."""
+        done: Deferred[None] = Deferred()
+        self._asked.append(done)
+        self.tell(b"share\n")
+        return done
+
+    def tell(self, line: bytes) -> None:
+        """Write a line to its control pipe; one that is not ready yet reads it later."""
+        # Twisted does not notice the end of a pipe that it was given nothing to write to.
+        if line and self.transport is not None and not self.gone:
+            self.transport.writeToChild(CONTROL_FD, line)
 
     def childConnectionLost(self, childFD: int) -> None:
         if childFD == REPORT_FD:
@@ -183,7 +213,8 @@ class Workers:
         self.handed = handed
         self._slots = [_Slot(index) for index in range(count)]
         self._started: Deferred[None] | None = None
-        self._stopped: Deferred[None] | None = None
+        self._leaving = False
+        self._left: list[Deferred[None]] = []
         self._given_up = False
         self._kill: IDelayedCall | None = None
         self._reap: IDelayedCall | None = None
@@ -243,7 +274,8 @@ class Workers:
         """Note that a worker is gone; start another unless all are to stop."""
         slot = worker.slot
         slot.worker = None
-        if self._stopped is not None:
+        worker.shared()
+        if self._leaving:
             self._check_stopped()
             return
         if self._given_up:
@@ -282,28 +314,58 @@ class Workers:
 
     # --- stop ---------------------------------------------------------------------------
 
+    def share(self) -> Deferred[None]:
+        """Have all let other processes into their caches. Fires when all have.
+
+        Fails with FirstError, of a WorkerFailed, when one cannot.
+        """
+        shares = [worker.share() for worker in self._running()]
+        shared = gatherResults(shares, consumeErrors=True)
+        return shared.addCallback(lambda _: None)
+
+    def retire(self, limit: float | None) -> Deferred[None]:
+        """Accept no more, let requests under way end, for `limit` seconds at the most.
+
+        None: as long as they take. Nobody is started in place of the dead any more. Fires when
+        none is left. `stop` may follow, for an end sooner.
+        """
+        return self._leave(b"retire %b\n" % (b"-" if limit is None else b"%g" % limit), limit)
+
     def stop(self) -> Deferred[None]:
         """Drain and stop all; kill those that are not gone in time. Fires when none is left."""
-        if self._stopped is not None:
-            return succeed(None)
-        self._stopped = Deferred()
-        stopped = self._stopped
-        self._started = None
+        return self._leave(b"", self._drain)
+
+    def _leave(self, line: bytes, limit: float | None) -> Deferred[None]:
+        left: Deferred[None] = Deferred()
+        self._left.append(left)
+        self._leaving = True
+        starting, self._started = self._started, None
         for slot in self._slots:
             if slot.restart is not None:
                 slot.restart.cancel()
                 slot.restart = None
         for worker in self._running():
-            # Before it is ready it has nothing to drain, and may not listen to TERM yet.
-            worker.send(signal.SIGTERM if worker.ready else signal.SIGKILL)
-        self._kill = self._reactor.callLater(self._drain + _KILL_GRACE, self._overdue)
+            if not worker.ready:
+                # It has nothing to drain, and may not listen to TERM yet.
+                worker.send(signal.SIGKILL)
+            elif line:
+                worker.tell(line)
+            else:
+                worker.send(signal.SIGTERM)
+        if self._kill is not None:
+            self._kill.cancel()
+            self._kill = None
+        if limit is not None:
+            self._kill = self._reactor.callLater(limit + _KILL_GRACE, self._overdue, limit)
+        if starting is not None:
+            starting.errback(WorkerFailed("the workers were stopped before they were ready"))
         self._check_stopped()
-        return stopped
+        return left
 
-    def _overdue(self) -> None:
+    def _overdue(self, limit: float) -> None:
         self._kill = None
         text = "{count} workers are not done after {drain:g} s and are killed"
-        self.log.warn(text, count=len(self._running()), drain=self._drain)
+        self.log.warn(text, count=len(self._running()), drain=limit)
         self.kill()
 
     def kill(self) -> None:
@@ -312,7 +374,7 @@ class Workers:
             worker.send(signal.SIGKILL)
 
     def _check_stopped(self) -> None:
-        if self._running() or self._stopped is None or self._stopped.called:
+        if self._running() or not self._leaving:
             return
         if self._kill is not None:
             self._kill.cancel()
@@ -321,7 +383,9 @@ class Workers:
             self._reap.cancel()
             self._reap = None
         self._memory.close()
-        self._stopped.callback(None)
+        left, self._left = self._left, []
+        for done in left:
+            done.callback(None)
 
 
 def _how_it_ended(reason: Failure) -> str:

@@ -9,9 +9,11 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from s3shield.config import (
@@ -112,6 +114,8 @@ class Serving:
         self._ports: list[IListeningPort] = []
         self._factories: list[ChannelFactory] = []
         self._evictors: list[Evictor] = []
+        self._limit: IDelayedCall | None = None
+        self._stopped: list[Deferred[None]] = []
         self._zones: dict[str, Zone] = {}
         # All of them now: who starts a thread waits for it, and later that would be the loop.
         self._threads = ThreadPool(_DISK_THREADS, _DISK_THREADS, "s3shield-disk")
@@ -231,9 +235,40 @@ class Serving:
         rules = ProxyRules(trusted, daemon.client_header_timeout, replaces=real_ip.from_proxy())
         return maybeDeferred(listen_proxied, self._reactor, sock, factory, rules, tls)
 
-    def stop(self, timeout: float) -> Deferred[None]:
-        """Accept no more, let requests under way end for `timeout` seconds, let go of all."""
-        return Deferred.fromCoroutine(self._stop(timeout))
+    def stop(self, timeout: float | None, grace: float = 0.0) -> Deferred[None]:
+        """Accept no more, let requests under way end for `timeout` seconds, let go of all.
+
+        timeout: None: for as long as they take. grace: seconds for which a client's connection
+        must be idle to be closed, see `ChannelFactory.drain`. May be called again, with another
+        timeout. Fires when all is done.
+        """
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        self._limit = None
+        if timeout is not None:
+            self._limit = self._reactor.callLater(timeout, self._cut)
+        stopped: Deferred[None] = Deferred()
+        self._stopped.append(stopped)
+        if len(self._stopped) == 1:
+            Deferred.fromCoroutine(self._stop(grace)).addBoth(self._tell_stopped)
+        return stopped
+
+    def _tell_stopped(self, result: Failure | None) -> None:
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        for stopped in self._stopped:
+            stopped.callback(result)
+
+    def share(self) -> None:
+        """Let other processes use the caches, from now on. Blocks. Raises ServiceError."""
+        for name, zone in self._zones.items():
+            try:
+                zone.store.share()
+            except StoreError as error:
+                cache = self._config.caches[name]
+                raise ServiceError(f"{cache.where}: [cache:{name}] path: {error}") from None
+            if zone.claiming is None:
+                zone.claiming = self._claiming(zone.store)
 
     def flights(self) -> int:
         """Return how many origin requests are under way that others may join."""
@@ -242,16 +277,16 @@ class Serving:
             for zone in self._zones.values()
         )
 
-    async def _stop(self, seconds: float) -> None:
+    async def _stop(self, grace: float) -> None:
         self.keys.stop()
         self.certificates.stop()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
-        draining = gatherResults([factory.drain() for factory in self._factories])
-        limit = self._reactor.callLater(seconds, self._cut)
-        await draining
-        if limit.active():
-            limit.cancel()
+        draining = [factory.drain(grace) for factory in self._factories]
+        if grace and any(listen.tls for listen in self._config.listens):
+            # A connection counts from the end of its handshake on.
+            draining.append(deferLater(self._reactor, grace, lambda: None))
+        await gatherResults(draining)
         self.credentials.stop()
         for health in self._health:
             health.stop()
@@ -309,11 +344,11 @@ class Serving:
         )
         self._evictors.append(Evictor(store, self._reactor, limits))
         largest = cache.max_size if cache.max_size is not None else 1 << 62
-        claiming = None
-        if shared:
-            later = self._reactor.callLater
-            claiming = Claiming(store.claims, call_later=later, clock=self._clock)
+        claiming = self._claiming(store) if shared else None
         return Zone(store, inline_limit=cache.inline_limit, largest=largest, claiming=claiming)
+
+    def _claiming(self, store: Store) -> Claiming:
+        return Claiming(store.claims, call_later=self._reactor.callLater, clock=self._clock)
 
     def _location(self, location: LocationConfig, around: Surroundings) -> Location:
         rules = Rules(

@@ -77,6 +77,21 @@ class Place:
                 claims.close()
             self.index.close()
 
+    def share(self) -> None:
+        """Be shared from now on, where it was not. Raises StoreError."""
+        mark = self._owner.mark
+        try:
+            with locked(self.path):
+                recent = Recent(self.path / "recent", mark)
+                try:
+                    claims = ClaimTable(self.path / "claims", mark)
+                except BaseException:
+                    recent.close()
+                    raise
+        except (OSError, lmdb.Error) as error:
+            raise StoreError(f"cannot share {self.path}: {plain(error)}") from error
+        self.recent, self.claims, self._shared = recent, claims, True
+
     def recover(self) -> None:
         """Set up anew what somebody has deleted under us. Raises StoreError, OSError."""
         self.index.close()  # from here on nothing is found

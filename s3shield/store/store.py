@@ -112,6 +112,15 @@ class Store:
         if left and not shared:
             self._commits.flush()  # there is no other copy of them any more
 
+    def share(self) -> None:
+        """Let other processes open the directory, from now on. Blocks for a commit.
+
+        What is under way goes on. Raises StoreError, and nothing has changed.
+        """
+        if not self._closed and self._place.recent is None:
+            self._commits.flush()  # nobody else would see what waits
+            self._place.share()
+
     def close(self) -> None:
         """Commit what waits and let go of everything. Twice is no harm."""
         if self._closed:

@@ -150,6 +150,9 @@ class BodyChannel(ServerChannel):
         if self._held is None:
             super().drain()
 
+    def _is_idle(self) -> bool:
+        return self._held is None and super()._is_idle()
+
     def look(self, now: float) -> float | None:
         """Act on deadlines that have passed; see `Timed`."""
         upload = self._upload

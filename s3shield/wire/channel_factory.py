@@ -69,6 +69,8 @@ class ChannelFactory(ServerFactory):
         self.client_ca = client_ca
         self.deadlines = Deadlines(clock, monotonic)
         self.draining = False
+        self.grace = 0.0
+        self._clock = clock
         self.requests = 0
         self._channels: set[_Open] = set()
         self._drained: list[Deferred[None]] = []
@@ -93,18 +95,31 @@ class ChannelFactory(ServerFactory):
         """Return `Request.peer` of a connection, for the channel on it."""
         return peer_of(transport, self.client_ca)
 
-    def drain(self) -> Deferred[None]:
-        """Close idle connections now and the others after their response.
+    def drain(self, grace: float = 0.0) -> Deferred[None]:
+        """Close idle connections and, after their response, the others.
 
-        Fires when none is left. What connects later is closed after one response.
+        grace: seconds for which a connection must have been idle from now on, so that no
+        client has a request on its way, see `leaving`; 0: not at all. Fires when none is left.
+        What connects later is served once, with a grace, or else closed.
         """
         self.draining = True
+        self.grace = grace
         done: Deferred[None] = Deferred()
         self._drained.append(done)
         for channel in list(self._channels):
             channel.drain()
+        if grace:
+            self._clock.callLater(grace, self._close_idle)
         self._check_drained()
         return done
+
+    def _close_idle(self) -> None:
+        since = self.monotonic() - self.grace
+        for channel in list(self._channels):
+            if isinstance(channel, ServerChannel):  # HTTP/2 has a better way to say it
+                channel.close_if_idle(since)
+        if self._channels:
+            self._clock.callLater(self.grace / 4, self._close_idle)
 
     def abort(self) -> None:
         """Cut every connection, whatever is under way on it."""

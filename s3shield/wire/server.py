@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
-from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -20,6 +19,7 @@ from s3shield.policy import Request
 from s3shield.wire.answer import plain_answer
 from s3shield.wire.backlog import Backlog
 from s3shield.wire.deadlines import Progress
+from s3shield.wire.leaving import Leaving
 from s3shield.wire.request_head import CLOSE, LINE_LIMIT, HeadReader, Refused
 from s3shield.wire.response import DONE, Response
 from s3shield.wire.transport import UvTransport, reset_on_close, unsent_bytes
@@ -39,7 +39,7 @@ LINGER: Final = 5.0
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
-class ServerChannel(Protocol):
+class ServerChannel(Leaving):
     """One client connection.
 
     Towards its transport it is a producer for the connection's whole life, so that a
@@ -220,16 +220,6 @@ class ServerChannel(Protocol):
 
     # The factory's side.
 
-    def drain(self) -> None:
-        """Close as soon as no response is under way."""
-        if self._ended:
-            return
-        if self._response is not None:
-            self._last = True
-            self.tail = CLOSE
-        elif not self._backlog:
-            self._close()
-
     def look(self, now: float) -> float | None:
         """Act on deadlines that have passed; see `Timed`."""
         factory = self.factory
@@ -308,7 +298,7 @@ class ServerChannel(Protocol):
             return
         self._old = False
         self.tail = _CRLF
-        self._busy = bool(self._backlog or self._backlog.body)
+        self._busy = self.factory.draining or bool(self._backlog or self._backlog.body)
         self._resume_reading()
 
     def _resume_reading(self) -> None:

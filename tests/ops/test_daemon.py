@@ -64,6 +64,7 @@ class Running:
             text=True,
             start_new_session=True,
         )
+        self.folder = folder
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.ended = False
@@ -234,7 +235,7 @@ class Life(DaemonCase):
         running.until("ready: listening on")
         self.assertEqual([self.get(), self.get()], ["MISS", "HIT"])
         running.process.send_signal(signal.SIGHUP)
-        running.until("reload is not available yet")
+        running.until("this takes a restart")
         self.assertEqual(self.get(), "HIT")
         running.process.send_signal(signal.SIGINT)
         self.assertEqual(running.process.wait(PATIENCE), 0)
