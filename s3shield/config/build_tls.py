@@ -44,6 +44,12 @@ def build_tls(
             )
         else:
             pairs = tuple(zip(certificates.value, keys.value, strict=True))
+            for _, key in pairs:
+                # A group may read it: of Debian's ssl-cert it is meant to.
+                if (sources.mode_of(key) or 0) & 0o004:
+                    sources.complaints.warn(
+                        f"{key}: there is a private key in it and others can read it"
+                    )
     client_ca, verify = find(chain, "tls_client_ca"), find(chain, "tls_verify_client")
     mode: Literal["on", "optional", "off"] = "on"
     if verify is not None and not verify.broken:

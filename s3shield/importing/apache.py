@@ -104,7 +104,7 @@ class _Apache:
                 continue
             name = found[1].lower()
             name = "0.0.0.0" if name in ("*", "_default_") else name
-            self.listens.add(section, f"{name}:{port}", host, pair)
+            self.listens.add(section, f"{name}:{port}", host, None if pair is None else [pair])
         lines = lowered(block, "servername", "serveralias")
         self.ledger.used(*lines)
         self.listens.names(section, plain, lines[0] if lines else host)

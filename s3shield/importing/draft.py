@@ -20,7 +20,10 @@ CLOSED: Final = "OPTIONS"
 _NOWHERE: Final = "http://127.0.0.1:9"
 _CLOSED_WHY: Final = "closed to everybody: see the notes of the import"
 _MANY: Final = frozenset(
-    {"listen", "rewrite", "proxy_cache_valid", "add_header", "limit_conn", "limit_req"}
+    {
+        *("listen", "rewrite", "proxy_cache_valid", "add_header", "limit_conn", "limit_req"),
+        *("tls_certificate", "tls_certificate_key"),
+    }
 )
 _ROUNDS: Final = 20
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")

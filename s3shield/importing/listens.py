@@ -25,9 +25,12 @@ _OWN_KEY: Final = "/path/to/certificate.key"
 
 @attrs.define
 class _Place:
-    """What is known of one address. default: the section that takes unknown names."""
+    """What is known of one address. default: the section that takes unknown names.
 
-    certificate: tuple[str, str] | None
+    pairs: certificates and keys of the first, None for no TLS.
+    """
+
+    pairs: Sequence[tuple[str, str]] | None
     first: Section
     default: Section | None = None
     names: set[str] = attrs.field(factory=set)
@@ -56,37 +59,39 @@ class Listens:
         section: Section,
         address: str,
         source: Directive,
-        certificate: tuple[str, str] | None,
+        pairs: Sequence[tuple[str, str]] | None,
         *,
         default: bool = False,
     ) -> None:
-        """Add an address; one that another server has gets that one's certificate."""
+        """Add an address. pairs: certificates and keys, None for no TLS.
+
+        With TLS or without is what the first server of an address says.
+        """
         place = self.places.get(address)
         if place is None:
-            place = self.places[address] = _Place(certificate, section)
-        elif place.certificate != certificate:
+            place = self.places[address] = _Place(pairs, section)
+        elif (place.pairs is None) != (pairs is None):
             self.draft.ledger.lost(
                 source,
-                f"an address has one certificate, or none, in this version: that of "
-                f"[server:{place.first.name}] is used for {address}",
-                "give a certificate with all names in it, or another address",
+                f"an address has TLS or none: as in [server:{place.first.name}] for {address}",
             )
         if default:
             place.default = section
         if address in self.at.setdefault(section.name, []):
             return
         self.at[section.name].append(address)
-        tls = " tls" if place.certificate is not None else ""
+        tls = " tls" if place.pairs is not None else ""
         if not self.draft.put(section, "listen", f"{address}{tls}", source):
             return
-        if place.certificate is not None and section.get("tls_certificate") is None:
-            self.draft.put(section, "tls_certificate", place.certificate[0])
-            self.draft.put(section, "tls_certificate_key", place.certificate[1])
+        if place.pairs is not None and section.get("tls_certificate") is None:
+            for certificate, key in pairs or place.pairs:
+                self.draft.put(section, "tls_certificate", certificate)
+                self.draft.put(section, "tls_certificate_key", key)
 
     def is_tls(self, server: str) -> bool:
         """Tell whether all clients of a server speak TLS."""
         addresses = self.at.get(server, [])
-        return bool(addresses) and all(self.places[at].certificate for at in addresses)
+        return bool(addresses) and all(self.places[at].pairs for at in addresses)
 
     def nginx(
         self,
@@ -101,8 +106,8 @@ class Listens:
         lines = own(block, "listen")
         switched = any(each.first == "on" for each in own(block, "ssl"))
         ledger.used(*own(block, "ssl"), *certificates, *keys)
-        pair = (
-            self._pair(server, certificates, keys)
+        pairs = (
+            self._pairs(server, certificates, keys)
             if (switched or any("ssl" in each.args or "quic" in each.args for each in lines))
             else None
         )
@@ -117,7 +122,7 @@ class Listens:
                 continue
             default = "default_server" in flags or "default" in flags
             tls = switched or "ssl" in flags
-            self.add(section, address, each, pair if tls else None, default=default)
+            self.add(section, address, each, pairs if tls else None, default=default)
             self._flags(each, flags)
         if not self.at.get(section.name):
             self.add(section, "0.0.0.0:80", server, None)
@@ -126,29 +131,31 @@ class Listens:
         ledger = self.draft.ledger
         if "proxy_protocol" in flags:
             ledger.lost(
-                each, "the PROXY protocol is not known here", "switch it off at the load balancer"
+                each,
+                "PROXY headers are not taken over: here only set_real_ip_from may send them",
+                "give it in [s3shield], and put proxy_protocol behind the address",
             )
         elif "http2" in flags or "spdy" in flags:
             ledger.lost(each, "clients are spoken to in HTTP/1.1")
         elif any(not flag.startswith(_NEEDLESS_FLAGS) for flag in flags):
             ledger.lost(each, "of its words only the address and ssl mean something here")
 
-    def _pair(
+    def _pairs(
         self, server: Directive, certificates: Sequence[Directive], keys: Sequence[Directive]
-    ) -> tuple[str, str]:
+    ) -> list[tuple[str, str]]:
         ledger = self.draft.ledger
-        files = [each.first for each in (*certificates[:1], *keys[:1])]
-        if len(files) < 2 or any("$" in path or path.startswith("data:") for path in files):
+        pairs = list(zip([x.first for x in certificates], [x.first for x in keys], strict=False))
+        odd = len(certificates) != len(keys)
+        files = [path for pair in pairs for path in pair]
+        if not pairs or odd or any("$" in path or path.startswith("data:") for path in files):
             for each in [*certificates, *keys] or [server]:
                 ledger.lost(
                     each,
                     "it listens with TLS, and no certificate of it can be used here",
                     "give tls_certificate and tls_certificate_key",
                 )
-            return _OWN_CERTIFICATE, _OWN_KEY
-        for each in (*certificates[1:], *keys[1:]):
-            ledger.lost(each, "a server has one certificate in this version")
-        return files[0], files[1]
+            return [(_OWN_CERTIFICATE, _OWN_KEY)]
+        return pairs
 
     def names(self, section: Section, names: Sequence[str], source: Directive) -> None:
         """Note the names of a server, as nginx or Apache writes them."""

@@ -141,7 +141,7 @@ LOST: Final = {
     ),
     **dict.fromkeys(
         ("set_real_ip_from", "real_ip_header", "real_ip_recursive"),
-        ("known, but this version does not do it", "the log shows the address that connects"),
+        ("not taken over: it is for the whole daemon here", "give it in [s3shield]"),
     ),
     "http2": ("clients are spoken to in HTTP/1.1", ""),
     **dict.fromkeys(

@@ -6,6 +6,7 @@ scoped keys (`key_watch`). Files that are not good change nothing: what is loade
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ class _Watched:
 
 
 class CertificateWatch:
-    """Watches the files of `certificates`.
+    """Watches the files of `certificates`, loads those that are not loaded: blocks.
 
     in_thread: calls a function with arguments in a thread, for it reads files. log: where to
     tell; None: nowhere.
@@ -54,6 +55,10 @@ class CertificateWatch:
         log: Logger | None = None,
     ) -> None:
         self._watched = [_Watched(each) for each in certificates]
+        for each in self._watched:
+            # A change is one from now on; who serves with it says what is wrong now.
+            with contextlib.suppress(CertificateError):
+                each.certificate.loaded()
         self._reactor = reactor
         self._in_thread = in_thread
         self._log = log

@@ -290,6 +290,17 @@ class Values(SynchronousTestCase):
             },
         )
 
+    def test_open_key(self):
+        """A private key that everybody can read is worth a warning; one of a group is not."""
+        text = (
+            f"{PLAIN}[s3shield]\nlisten = 443 tls\ntls_certificate = /c\ntls_certificate_key = /k\n"
+        )
+        for mode, warned in ((0o644, 1), (0o640, 0)):
+            warnings = read(text, modes={"/k": mode, "/c": 0o644}).warnings
+            self.assertEqual(
+                warnings, ("/k: there is a private key in it and others can read it",) * warned
+            )
+
     def test_secure(self):
         """Where a location redirects to, and whose certificates it wants; as dumped."""
         config = read(

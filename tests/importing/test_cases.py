@@ -151,6 +151,33 @@ class NginxAccessTests(SynchronousTestCase):
         self.assertTrue(notes(what, Weight.LOST))
 
 
+class NginxCertificateTests(SynchronousTestCase):
+    """Servers show the certificates that they show in nginx."""
+
+    def setUp(self):
+        need_crossplane()
+
+    def test_by_name(self):
+        """Two servers at one address, one of them with two kinds of key: nothing is lost."""
+        tls = "listen 443 ssl; ssl_certificate /{0}.pem; ssl_certificate_key /{0}.key;"
+        more = "ssl_certificate /c.pem; ssl_certificate_key /c.key;"
+        location = f"location / {{ {BUCKET} }}"
+        what = imported(
+            f"server {{ server_name a.test; {tls.format('a')} {more} {location} }}"
+            f"server {{ server_name b.test; {tls.format('b')} {location} }}"
+        )
+        config = loaded(what)
+        self.assertEqual([], notes(what, Weight.LOST))
+        (listen,) = config.listens
+        self.assertEqual(
+            [
+                (("a.test",), (("/a.pem", "/a.key"), ("/c.pem", "/c.key"))),
+                (("b.test",), (("/b.pem", "/b.key"),)),
+            ],
+            [(names, shown.pairs) for names, shown in config.tls_hosts(listen)],
+        )
+
+
 class NginxPathTests(SynchronousTestCase):
     """Paths arrive where nginx sends them."""
 

@@ -29,7 +29,8 @@ class NginxTests(SynchronousTestCase):
         self.assertEqual((), what.notes)
         (listen,) = config.listens
         self.assertEqual(("0.0.0.0:443", True), (listen.text, listen.tls))
-        self.assertEqual("/etc/ssl/private/assets.example.com.key", listen.certificate_key)
+        ((_, tls),) = config.tls_hosts(listen)
+        self.assertEqual("/etc/ssl/private/assets.example.com.key", tls.pairs[0][1])
         self.assertEqual(("assets.example.com",), config.servers[0].server_name)
         bucket = config.buckets["my-private-bucket"]
         self.assertEqual(SignMode.V4, bucket.sign)

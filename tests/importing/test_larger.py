@@ -124,8 +124,11 @@ class NginxTests(SynchronousTestCase):
             ("www-data", "/var/log/nginx/cdn.log"),
             (config.daemon.user, config.daemon.access_log.target),
         )
-        # One certificate at an address: whose it is not is told.
-        self.assertIn("107 listen 443 ssl", notes(what, Weight.LOST))
+        # Each server shows its own certificate at the address that they share.
+        (listen,) = [each for each in config.listens if each.tls]
+        shown = {names: tls.pairs for names, tls in config.tls_hosts(listen)}
+        self.assertIn((("/etc/ssl/www.pem", "/etc/ssl/www.key"),), shown.values())
+        self.assertIn((("/etc/ssl/cdn.pem", "/etc/ssl/cdn.key"),), shown.values())
         self.assertEqual(["87 deny all"], notes(what, Weight.ACCESS))
 
     def test_what_is_for_one_client_is_not_stored(self):
