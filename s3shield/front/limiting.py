@@ -17,7 +17,7 @@ from zope.interface import implementer
 from s3shield.access import REFUSED
 from s3shield.config import LimitReq, LocationConfig
 from s3shield.policy import InnerRequest, Request
-from s3shield.wire import Downstream
+from s3shield.wire import Downstream, Octets
 
 from .counts import Counts, digest
 from .passing import Ending
@@ -31,6 +31,8 @@ __all__ = ["Limits"]
 
 _log = Logger()
 _CLIENT_GONE = 499
+_AT_ONCE = 64 * 1024
+"""Bytes that every connection takes at once."""
 
 
 class Limits:
@@ -189,8 +191,8 @@ class _Delayed:
 class _Counted(Ending):
     """A response that counts for its keys until the client has taken it.
 
-    What is left in the connection's own buffer when all is written, a quarter of a MiB at
-    most, is not waited for: with nginx that is what the kernel has.
+    What a connection holds without complaining (64 KiB of a stream of HTTP/2, 256 KiB of
+    HTTP/1.1) is not waited for: with nginx that is what the kernel has.
     """
 
     __slots__ = ("_call_soon", "_closing", "_counts", "_keys", "_paused", "_producer")
@@ -216,6 +218,15 @@ class _Counted(Ending):
             self._counts.leave(key)
 
     # Downstream
+
+    def reply(self, head: bytes, body: Octets) -> None:
+        """See `Downstream.reply`; what may wait long for a client's window is streamed."""
+        if len(body) <= _AT_ONCE:
+            super().reply(head, body)
+        elif not self.begun:
+            super().start(head, len(body), self)
+            self.inner.write(memoryview(body))
+            self.finish()
 
     def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
         """See `Downstream.start`."""

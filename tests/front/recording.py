@@ -10,12 +10,16 @@ import attrs
 
 @attrs.define
 class Recording:
-    """A `Downstream` without a client. said: calls in order. leave: as if the client did."""
+    """A `Downstream` without a client.
+
+    said: calls in order. slow: each piece is more than the client takes at once.
+    """
 
     said: list[tuple[Any, ...]] = attrs.field(factory=list)
     producer: Any = None
     gone: Callable[[], None] | None = None
     lost: bool = False
+    slow: bool = False
 
     def reply(self, head: bytes, body: Any) -> None:
         self.said.append(("reply", head, bytes(body)))
@@ -30,6 +34,8 @@ class Recording:
 
     def write(self, data: bytes | memoryview) -> None:
         self.said.append(("write", bytes(data)))
+        if self.slow:
+            self.producer.pauseProducing()
 
     def finish(self) -> None:
         self.said.append(("finish",))
