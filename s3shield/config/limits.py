@@ -89,6 +89,11 @@ class LimitsConfig:
     rate: int = 0
     rate_after: int = 0
 
+    @property
+    def counts(self) -> bool:
+        """Whether there is anything by which a request may be refused."""
+        return bool(self.req or self.conn)
+
 
 def _key(text: str) -> Template:
     if len(text) > 1 and text[0] == text[-1] == '"':

@@ -280,6 +280,11 @@ class LocationConfig:
 
     @property
     def gated(self) -> bool:
+        """Whether a request may be refused before the location itself is asked."""
+        return self.asks or self.limits.counts
+
+    @property
+    def asks(self) -> bool:
         """Whether it asks who somebody is before it answers."""
         return self.jwt is not None or self.access.asks
 

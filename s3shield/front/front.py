@@ -12,7 +12,7 @@ from .counts import Counts
 from .cross_origin import cross_origin
 from .directory import index, slash_redirect
 from .error_pages import error_pages
-from .limiting import Limits
+from .limiting import Limits, uploads
 from .listing import Listings
 from .pacing import limit_rate
 from .phase import Ground, Phase, Serve
@@ -44,7 +44,7 @@ class Front:
         # The first sees a request first. What changes answers (the pages of errors) is outside of
         # what gives them; who may come in is asked before anything is done for him.
         self._access = Access(configs, process)
-        limited = any(each.limits.req or each.limits.conn for each in configs)
+        limited = any(each.limits.counts for each in configs)
         self._limits = Limits(Counts(process.memory) if limited else None)
         self._phases: list[Phase] = [
             security_fields,
@@ -54,6 +54,7 @@ class Front:
             self._limits.requests,
             self._limits.connections,
             limit_rate,
+            uploads,
             self._access.phase,
             try_files,
             slash_redirect,

@@ -17,8 +17,9 @@ from zope.interface import implementer
 from s3shield.access import REFUSED
 from s3shield.config import LimitReq, LocationConfig
 from s3shield.policy import InnerRequest, Request
-from s3shield.wire import Downstream, Octets
+from s3shield.wire import Downstream, Octets, StreamedRequest
 
+from .admitted import serve_upload
 from .counts import Counts, digest
 from .passing import Ending
 from .phase import Ground, Serve
@@ -27,7 +28,7 @@ from .telling import Seldom
 if TYPE_CHECKING:
     from s3shield.routing import Route
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "uploads"]
 
 _log = Logger()
 _CLIENT_GONE = 499
@@ -48,7 +49,7 @@ class Limits:
         self, config: LocationConfig, lead: Callable[[Request, Downstream], None]
     ) -> Callable[[Request, Downstream], None]:
         """Return `lead`, such that it asks no more about requests of this location."""
-        if not config.limits.req and not config.limits.conn:
+        if not config.limits.counts:
             return lead
 
         def led(request: Request, downstream: Downstream) -> None:
@@ -138,6 +139,24 @@ class Limits:
                 raise
 
         return limited
+
+
+def uploads(ground: Ground, serve: Serve) -> Serve:
+    """The phase that gives a location its bodies, of which limits let nothing be read before.
+
+    Where somebody is asked who he is the gate does so.
+    """
+    config = ground.config
+    if not config.limits.counts or config.asks or not config.takes_bodies:
+        return serve
+
+    def admitted(request: Request, route: Route, downstream: Downstream) -> None:
+        if isinstance(request, StreamedRequest):
+            serve_upload(ground, serve, request, route, downstream)
+        else:
+            serve(request, route, downstream)
+
+    return admitted
 
 
 def _named(line: LimitReq) -> str:

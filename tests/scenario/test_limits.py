@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ from s3shield.front.counts import digest
 
 from .attack import FOR_LONG
 from .harness import Client, Scenario, answer, reactor, until
+from .test_uploads import ALL, BODY, GOES_ON, UploadScenario, put
 
 LARGE = os.urandom(12_000_000)
 SLOW = "rate=1r/m"
@@ -273,3 +275,27 @@ class RateTests(LimitsTests):
         self.assertEqual((1, 503), (self.under_way(), (await self.get("/s")).status))
         await self.leave(hit)
         await until(lambda: not self.under_way(), "the count to go")
+
+
+class UploadTests(UploadScenario):
+    """Uploads to a location with limits and without a gate."""
+
+    async def test_before_the_body(self) -> None:
+        """Over the limit the head is refused and no body asked for; under it all arrives."""
+        await self.shield(f"{ALL}\nlimit_req = $http_x_key {SLOW}")
+        for size in (5, 60_000, 300_000):
+            fields = (f"Content-Length: {size}", "Expect: 100-continue", f"X-Key: {size}")
+            client = await self.connect()
+            client.send(put(*fields))
+            while b"\r\n\r\n" not in client.buffer and await client.more():
+                pass
+            self.assertTrue(client.buffer.startswith(GOES_ON), size)
+            client.send(BODY[:size])
+            self.assertEqual(201, (await client.take()).status)
+            known = hashlib.sha256(BODY[:size]).hexdigest()
+            self.assertEqual((size, known), self.origin.bodies[-1])
+            client = await self.connect()
+            client.send(put(*fields))
+            self.assertEqual(503, (await client.take()).status)
+            self.assertNotIn(GOES_ON, client.buffer)
+        self.assertEqual(3, len(self.origin.asked))
