@@ -11,9 +11,10 @@ from .source import Block, Directive, walk
 
 __all__ = ["ACCESS", "lowered", "methods_left", "refusals", "restricted", "wants"]
 
-_WHY: Final = "this version lets in everybody or nobody: nobody, here"
+_WHY: Final = "the import does not keep this: nobody is let in here"
 _INSTEAD: Final = (
-    "guard it by a firewall or a proxy in front, then take `methods` out of the location"
+    "see what docs/access.rst has for it, or guard it in front, "
+    "then take `methods` out of the location"
 )
 _AUTH: Final = (
     *("authtype", "authname", "authuserfile", "authgroupfile", "authbasicprovider"),

@@ -22,9 +22,11 @@ _CLOSED_WHY: Final = "closed to everybody: see the notes of the import"
 _MANY: Final = frozenset(
     {
         *("listen", "rewrite", "proxy_cache_valid", "add_header", "limit_conn", "limit_req"),
-        *("tls_certificate", "tls_certificate_key"),
+        *("tls_certificate", "tls_certificate_key", "allow", "deny"),
     }
 )
+_IN_ORDER: Final = ("allow", "deny")
+"""Options whose lines count in the order in which they stand, whichever they are of."""
 _ROUNDS: Final = 20
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _ORDER: Final = ("s3shield", "cache", "bucket", "server", "location")
@@ -77,6 +79,11 @@ class Section:
             self.entries.append(Entry("methods", CLOSED))
             if self.get("bucket") is None and self.get("origin") is None:
                 self.entries.insert(0, Entry("origin", _NOWHERE))
+
+
+def _group(entry: Entry) -> str:
+    """Return the option with whose lines an entry stands."""
+    return _IN_ORDER[0] if entry.option in _IN_ORDER else entry.option
 
 
 def _unwritable(value: str) -> str | None:
@@ -168,7 +175,11 @@ class Draft:
                 if lines:
                     lines.append("")
                 write(f"[{escape(section.title)}]", section)
-                for option in dict.fromkeys(each.option for each in section.entries):
+                for option in dict.fromkeys(_group(each) for each in section.entries):
+                    if option in _IN_ORDER:
+                        for entry in [x for x in section.entries if _group(x) == option]:
+                            write(f"{entry.option} = {escape(entry.value)}", section, entry)
+                        continue
                     group = [each for each in section.entries if each.option == option]
                     if section.closed and option == "methods":
                         lines.append(f"; {_CLOSED_WHY}")

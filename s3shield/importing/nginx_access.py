@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from .ledger import Ledger
 from .source import Chain, Directive, nearest, own, walk
 
-__all__ = ["methods_of", "restricted"]
+__all__ = ["keepers", "methods_of", "note_lost", "restricted"]
 
-_WHY: Final = "this version lets in everybody or nobody: nobody, here"
+_WHY: Final = "the import does not keep this: nobody is let in here"
 _INSTEAD: Final = (
-    "guard it by a firewall or a proxy in front, then take `methods` out of the location"
+    "see what docs/access.rst has for it, or guard it in front, "
+    "then take `methods` out of the location"
 )
 _PER_REQUEST: Final = (
     *("access_by_lua", "access_by_lua_block", "access_by_lua_file"),
@@ -28,6 +30,22 @@ _REFUSALS: Final = re.compile(r"4\d\d|5\d\d")
 
 def restricted(chain: Chain, ledger: Ledger) -> bool:
     """Tell whether somebody is kept out of the innermost block of `chain`; note by what."""
+    found = keepers(chain, ledger)
+    note_lost(chain, found, ledger)
+    return bool(found)
+
+
+def note_lost(chain: Chain, found: Sequence[Directive], ledger: Ledger) -> None:
+    """Note what keeps somebody out in nginx and, but for closing the location, not here."""
+    for each in found:
+        ledger.access(each, _WHY, _INSTEAD)
+    if found:
+        for each in nearest(chain, "satisfy"):
+            ledger.access(each, _WHY, _INSTEAD)
+
+
+def keepers(chain: Chain, ledger: Ledger) -> list[Directive]:
+    """Return all that keeps somebody out of the innermost block of `chain`; note the rest."""
     found: list[Directive] = []
     for block in reversed(chain):
         lists = [each for each in block if each.name in ("allow", "deny")]
@@ -57,11 +75,7 @@ def restricted(chain: Chain, ledger: Ledger) -> bool:
     found += nearest(chain, "internal")
     for block in chain:
         found += [each for each in own(block, "if") if _refuses(each)]
-    if not found:
-        return False
-    for each in (*found, *nearest(chain, "satisfy")):
-        ledger.access(each, _WHY, _INSTEAD)
-    return True
+    return found
 
 
 def _refuses(directive: Directive) -> bool:

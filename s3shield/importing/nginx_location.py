@@ -10,7 +10,8 @@ import attrs
 
 from .buckets import add_bucket
 from .draft import Draft, Entry, Section
-from .nginx_access import methods_of, restricted
+from .nginx_access import keepers, methods_of, restricted
+from .nginx_guards import kept
 from .nginx_options import add_options, merged
 from .nginx_origin import Origins, Target
 from .regexes import by_number, one_word, prefix_rewrite, python_regex, quote_regex, uncaptured
@@ -19,6 +20,7 @@ from .source import Block, Chain, Directive, own
 __all__ = ["Flat", "Locations", "flatten"]
 
 _AFTER_URI: Final = re.compile(r"\$(?:uri|\{uri\})([^$?]*)")
+_HASHES: Final = "passwords that are hashed by DES, or not at all, let nobody in here"
 _MARKS: Final = ("=", "^~", "~", "~*")
 
 
@@ -192,8 +194,28 @@ class Locations:
         self.methods(flat, section)
         if target.missing_403:
             self.draft.put(section, "missing_403", "404")
-        if self.kept_out(door, flat):
+        self.guard(door, flat, section)
+
+    def guard(self, door: Flat, flat: Flat, section: Section) -> None:
+        """Let in whom the location, and the one that it leads to, let in; else nobody."""
+        ledger = self.draft.ledger
+        found = keepers(door.chain, ledger)
+        guards = kept(door.chain, found)
+        if flat is not door and guards is not None:
+            inner = kept(flat.chain, keepers(flat.chain, ledger))
+            if inner is None or [x.words for x in inner] != [x.words for x in guards]:
+                guards = None  # who comes by both would have to pass both
+        if guards is None:
+            self.kept_out(door, flat)
             section.close()
+            return
+        ledger.used(*found)
+        for each in guards:
+            ledger.whole(each.source)
+            if each.option:
+                self.draft.put(section, each.option, each.value, each.source, guard=True)
+            if each.option == "auth_basic_user_file":
+                ledger.lost(each.source, _HASHES, "see the error log when it is first asked for")
 
     def kept_out(self, door: Flat, flat: Flat) -> bool:
         """Tell whether somebody is: by the location, or by the one that it leads to."""

@@ -196,7 +196,7 @@ LOST: Final = {
     "modsecurity": ("there is no such filter here", "put one in front"),
     **dict.fromkeys(
         ("secure_link", "secure_link_md5", "secure_link_secret"),
-        ("signed URLs are not checked here", ""),
+        ('it is kept with `if`s for "" (403) and "0" (410) in the same place', ""),
     ),
     "upstream": ("no location uses it", ""),
 }

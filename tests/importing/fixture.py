@@ -9,7 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from s3shield.config import Config, loads
+from s3shield.access import GRANTED, Addresses, Refused
+from s3shield.config import Config, LocationConfig, loads
 from s3shield.importing import Imported, Weight, import_file
 
 DATA = Path(__file__).with_name("data")
@@ -49,12 +50,24 @@ def notes(what: Imported, *weights: Weight) -> list[str]:
     ]
 
 
+def lets_in(location: LocationConfig, peer: bytes = b"192.0.2.1") -> bool:
+    """Tell whether a stranger may GET: without password or link, from this address."""
+    access = location.access
+    known = Addresses(access.rules).verdict(peer) == GRANTED
+    if not location.policy.methods & {b"GET", b"any"}:
+        return False
+    if access.satisfy == "any" and known:
+        return True
+    asked = access.basic or access.link or access.link_keys
+    return not asked and Addresses(access.rules).verdict(peer) != Refused(403)
+
+
 def places(config: Config) -> dict[str, tuple[str, bool]]:
-    """Return the name of the origin and whether it is closed, by `server pattern`."""
+    """Return the name of the origin and whether it is closed to strangers, by `server pattern`."""
     return {
         f"{each.server or ''} {each.pattern}".strip(): (
             each.origin_name,
-            each.policy.methods == frozenset({b"OPTIONS"}),
+            not lets_in(each),
         )
         for each in config.locations
     }

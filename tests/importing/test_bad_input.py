@@ -288,6 +288,6 @@ class KindTests(SynchronousTestCase):
 
     def test_closed_places(self):
         """The fixture's word for closed is what a client meets: no GET."""
-        what = imported("location /a { deny all; proxy_pass http://a; }")
+        what = imported("location /a { internal; proxy_pass http://a; }")
         self.assertEqual({"/a": ("http://a", True)}, places(loaded(what)))
         self.assertFalse(loaded(what).locations[0].policy.methods & {b"GET", b"HEAD"})

@@ -165,7 +165,9 @@ class NginxTests(SynchronousTestCase):
         hls = config.locations[0]
         self.assertEqual({b"GET", b"HEAD", b"OPTIONS"}, set(hls.policy.methods))
         self.assertEqual("$uri", str(hls.proxy_cache_key))
-        self.assertEqual(2, len(notes(what, Weight.ACCESS)))
+        secure = config.locations[1].access.link
+        self.assertEqual("$secure_link_expires$uri hunter2secretpepper", secure.text)
+        self.assertEqual([], notes(what, Weight.ACCESS))
 
     def test_tenants(self):
         """Included files, constants in variables, nested locations, a path in front."""
