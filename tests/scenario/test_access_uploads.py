@@ -7,7 +7,8 @@ import hashlib
 import os
 from typing import Final
 
-from .harness import Client, until
+from .harness import Client, answer, until
+from .test_http2 import Http2Scenario
 from .test_uploads import ALL, BODY, GOES_ON, UploadScenario, in_chunks, put
 
 RIGHT: Final = "Authorization: Basic " + base64.b64encode(b"ann:correct horse").decode()
@@ -91,3 +92,29 @@ class GatedUploadTests(UploadScenario):
         await until(self.logged, "the log's line")
         self.assertEqual([499], [line["status"] for line in self.logged()])
         self.assertEqual([], self.origin.asked)
+
+
+class Http2UploadTests(Http2Scenario):
+    """The same over HTTP/2."""
+
+    async def test_uploads(self) -> None:
+        """Refused before the body; let in, it arrives whole, short and long, told a length or not."""
+        self.origin.answers["/a"] = answer(201, b"done")
+        path = os.path.abspath(self.mktemp())
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("ann:{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=\n")
+        await self.shield(f'{ALL}\nauth_basic = "members"\nauth_basic_user_file = {path}')
+        client = await self.client()
+        for size in SIZES:
+            for told in (True, False):
+                length = [(b"content-length", b"%d" % size)] if told else []
+                value = (b"authorization", WRONG.partition(": ")[2].encode())
+                stream = client.ask("/a", "PUT", [*length, value], end=False)
+                self.assertEqual(401, (await client.answer(stream)).status)
+                value = (b"authorization", RIGHT.partition(": ")[2].encode())
+                stream = client.ask("/a", "PUT", [*length, value], end=False)
+                await client.upload(stream, BODY[:size])
+                self.assertEqual(201, (await client.answer(stream)).status)
+                right = hashlib.sha256(BODY[:size]).hexdigest()
+                self.assertEqual((size, right), self.origin.bodies[-1])
+        self.assertEqual(2 * len(SIZES), len(self.origin.asked))
