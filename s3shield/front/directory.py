@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from s3shield.policy import InnerRequest, Request
@@ -36,38 +37,45 @@ def index(ground: Ground, serve: Serve) -> Serve:
     """
     site = ground.config.site
     names = [_name(name) for name in site.index]
-    count = len(names)
     if not names:
         return serve
 
     def serve_index(request: Request, route: Route, downstream: Downstream) -> None:
         if request.method not in READS or not is_directory(request, route):
             serve(request, route, downstream)
-            return
-        path, query = path_of(request)
-
-        def ask(at: int) -> None:
-            if at == count:
-                serve(request, route, downstream)  # a listing, then
-                return
-            name = names[at]
-            target = with_path(name if name.startswith(b"/") else path + name, query)
-            inner = InnerRequest(request, target)
-            if at == count - 1 and not site.autoindex:
-                lead(ground, inner, route, downstream)
-                return
-            inner.probe = True
-            Intercept(
-                inner,
-                downstream,
-                MISSING.__contains__,
-                lambda _: ask(at + 1),
-                ground.location.around.call_soon,
-            ).ask(lambda to: lead(ground, inner, route, to))
-
-        ask(0)
+        else:
+            _try_names(ground, serve, names, request, route, downstream)
 
     return serve_index
+
+
+def _try_names(
+    ground: Ground,
+    serve: Serve,
+    names: list[bytes],
+    request: Request,
+    route: Route,
+    downstream: Downstream,
+    _missing: Caught | None = None,
+) -> None:
+    """Ask for the first of `names`, and for the others if it is missing."""
+    if not names:
+        serve(request, route, downstream)  # a listing, then
+        return
+    path, query = path_of(request)
+    name, *others = names
+    inner = InnerRequest(request, with_path(name if name[:1] == b"/" else path + name, query))
+    if not others and not ground.config.site.autoindex:
+        lead(ground, inner, route, downstream)
+        return
+    inner.probe = True
+    Intercept(
+        inner,
+        downstream,
+        MISSING.__contains__,
+        partial(_try_names, ground, serve, others, request, route, downstream),
+        ground.location.around.call_soon,
+    ).ask(lambda to: lead(ground, inner, route, to))
 
 
 def _name(name: str) -> bytes:

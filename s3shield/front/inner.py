@@ -13,6 +13,7 @@ Sent on to another location (`led`) a request counts its steps: at most 10, as i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -67,14 +68,8 @@ class Intercept(Passing):
     """
 
     __slots__ = (
-        "_call_soon",
-        "_caught",
-        "_changed",
-        "_gone",
-        "_request",
-        "_then",
-        "_wanted",
-        "_within",
+        *("_call_soon", "_changed", "_gone", "_pending"),
+        *("_request", "_taken", "_then", "_wanted", "_within"),
     )
 
     def __init__(
@@ -89,19 +84,21 @@ class Intercept(Passing):
         super().__init__(inner)
         self._request = request
         self._wanted = wanted
-        self._then = then
+        self._then: Callable[[Caught], None] | None = then
         self._call_soon = call_soon
         self._changed = changed
-        self._caught: Caught | None = None
+        self._pending: Callable[[], None] | None = None
         self._gone: Callable[[], None] | None = None
+        self._taken = False
         self._within = True
 
     def ask(self, serve: Callable[[Downstream], None]) -> None:
         """Have the request served by `serve`, and go on with its answer if that was taken."""
         serve(self)
         self._within = False
-        if self._caught is not None:
-            self._then(self._caught)
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending()
 
     def disarm(self) -> None:
         """Take no answer any more."""
@@ -109,61 +106,75 @@ class Intercept(Passing):
 
     def reply(self, head: bytes, body: Octets) -> None:
         """See `Downstream.reply`."""
-        if self._caught is not None:
+        if self._taken:
             return
         status = status_of(head)
         if self._wanted(status):
-            self._catch(status, head, body)
-        else:
-            self.inner.reply(head if self._changed is None else self._changed(head), body)
+            self._take(status, head, body)
+            return
+        self.inner.reply(head if self._changed is None else self._changed(head), body)
+        self._let_go()
 
     def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
         """See `Downstream.start`; whoever sends what is not passed on may stop."""
-        if self._caught is not None:
+        if self._taken:
             producer.stopProducing()
             return
         status = status_of(head)
         if not self._wanted(status):
             changed = head if self._changed is None else self._changed(head)
             self.inner.start(changed, length, producer)
+            self._let_go()
             return
-        self._catch(status, head, None)
+        gone = self._gone
+        self._take(status, head, None)
         producer.stopProducing()
-        gone, self._gone = self._gone, None
         if gone is not None:
             gone()
 
     def inform(self, head: bytes) -> None:
         """See `Downstream.inform`."""
-        if self._caught is None:
+        if not self._taken:
             self.inner.inform(head)
 
     def write(self, data: bytes | memoryview) -> None:
         """See `Downstream.write`."""
-        if self._caught is None:
+        if not self._taken:
             self.inner.write(data)
 
     def finish(self) -> None:
         """See `Downstream.finish`."""
-        if self._caught is None:
+        if not self._taken:
             self.inner.finish()
 
     def abort(self) -> None:
         """See `Downstream.abort`."""
-        if self._caught is None:
+        if not self._taken:
             self.inner.abort()
+            self._let_go()
 
     def on_gone(self, gone: Callable[[], None]) -> None:
         """See `Downstream.on_gone`."""
-        if self._caught is None:
+        if not self._taken:
             self._gone = gone
             self.inner.on_gone(gone)
 
-    def _catch(self, status: int, head: bytes, body: Octets | None) -> None:
-        self._caught = caught = Caught(self._request, status, head, body)
-        self._request.quiet = True
-        if not self._within:
-            self._call_soon(lambda: self._then(caught))
+    def _take(self, status: int, head: bytes, body: Octets | None) -> None:
+        self._taken = self._request.quiet = True
+        then = self._let_go()
+        if then is None:
+            return
+        pending = partial(then, Caught(self._request, status, head, body))
+        if self._within:
+            self._pending = pending
+        else:
+            self._call_soon(pending)
+
+    def _let_go(self) -> Callable[[Caught], None] | None:
+        """Forget who knows this object, lest they keep each other; return what was to be done."""
+        then, self._then = self._then, None
+        self._gone = self._request.left = None
+        return then
 
 
 def _nothing(_status: int) -> bool:
@@ -178,8 +189,10 @@ def give_back(ground: Ground, route: Route, caught: Caught, downstream: Downstre
         ground.refuse(request, route, downstream, caught.status)
         return
     downstream.reply(caught.head, caught.body)
-    if request.record is not None:
-        ground.location.around.log(request.record)
+    record, request.record = request.record, None
+    if record is not None:
+        # Whoever is further out may not give it to the client either.
+        ground.location.around.log((*record[:2], request, *record[3:]))
 
 
 def path_of(request: Request) -> tuple[bytes, bytes | None]:

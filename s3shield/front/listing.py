@@ -309,9 +309,10 @@ class _Whole(Passing):
         self._body.append(bytes(data))
         self._size += len(data)
         if self._size > MAX_DOCUMENT:
+            producer = self._producer
             self._end(None)
-            if self._producer is not None:
-                self._producer.stopProducing()
+            if producer is not None:
+                producer.stopProducing()
 
     def finish(self) -> None:
         """See `Downstream.finish`."""
@@ -328,6 +329,10 @@ class _Whole(Passing):
     def _end(self, body: bytes | None) -> None:
         if not self._over:
             self._over = True
-            self._body.clear()
-            self._producer = None if body is not None else self._producer
-            self._call_soon(lambda: self._take(self._head, body))
+            self._body = []
+            self._producer, take, self._take = None, self._take, _taken
+            self._call_soon(partial(take, self._head, body))
+
+
+def _taken(_head: bytes, _body: bytes | None) -> None:
+    """It has been."""

@@ -115,7 +115,7 @@ NEEDLESS: Final = {
 }
 
 _STATIC: Final = "files of this machine are not served here"
-_LISTED: Final = "index documents and fallbacks are known, but this version does not do them"
+_LISTED: Final = "index documents of this machine are not looked for"
 
 LOST: Final = {
     **dict.fromkeys(
@@ -130,10 +130,10 @@ LOST: Final = {
     **dict.fromkeys(
         ("root", "alias", "autoindex", "try_files", "autoindex_exact_size"), (_STATIC, "")
     ),
-    "index": (_LISTED, "a rewrite such as `^(.*)/$ $1/index.html break` names an index document"),
+    "index": (_LISTED, "where the bucket has index documents, say so with `index`"),
     "error_page": (
-        "error pages are known, but this version does not show them",
-        "clients get one line of text",
+        "which location shows its page is not always as in nginx",
+        "write it with `error_page`, and put the page into the bucket",
     ),
     "expires": (
         "lifetimes for browsers are not made here",

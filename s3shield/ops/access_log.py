@@ -37,14 +37,15 @@ def _outward(record: LogRecord) -> LogRecord | None:
     """Return the record as it is of the client's own request; None for what it never saw."""
     request = record[REQUEST]
     assert isinstance(request, InnerRequest)
+    peer, wall, _, _, *rest = record
     each: InnerRequest | None = request
     while each is not None:
         if each.quiet:
-            each.record = record
+            # With the client's request: it would hold itself otherwise.
+            each.record = (peer, wall, request.outer, *record[STATUS:])
             return None
         each = each.parent
     status = request.status or record[STATUS]
-    peer, wall, _, _, *rest = record
     return (peer, wall, request.outer, status, *rest)  # type: ignore[return-value]  # as it was
 
 

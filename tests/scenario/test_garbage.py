@@ -136,3 +136,57 @@ class BucketCycleTests(BucketScenario, Garbage):
                 {path: answer(404, body=b"<Error><Code>NoSuchKey</Code></Error>")}
             )
         )
+
+
+class SiteTests(Garbage):
+    """What a phase asks for in a client's place."""
+
+    async def test_pages(self) -> None:
+        """A page for what is missing; and what needs no page."""
+        self.origin.answers["/404.html"] = answer(body=b"page", headers=STORED)
+        await self.shield("error_page = 404 /404.html\nsecurity_headers = basic")
+        await self.leaves_nothing(
+            lambda path: self.origin.answers.update({path: answer(404, b"none")})
+        )
+        await self.leaves_nothing(self.answers(1000))
+        await self.leaves_nothing(self.answers(LONG))
+
+    async def test_tried(self) -> None:
+        """Several names, none of them there, and the last one."""
+        self.origin.answers["/app.html"] = answer(body=b"x" * LONG, headers=STORED)
+        await self.shield(
+            "index = a.html b.html\nslash_redirect = on\ntry_files = $uri $uri/ $uri.x /app.html"
+        )
+        await self.leaves_nothing(
+            lambda path: self.origin.answers.update({path: answer(404, b"none")})
+        )
+
+    async def test_slash(self) -> None:
+        """A redirect to a directory, and none."""
+        await self.shield("index = a.html b.html\nslash_redirect = on")
+        await self.leaves_nothing(
+            lambda path: self.origin.answers.update({f"{path}/b.html": answer(200, b"there")})
+        )
+        await self.leaves_nothing(lambda path: self.origin.answers.pop(f"{path}/b.html"))
+
+
+class ListingTests(BucketScenario, Garbage):
+    """What a listing takes."""
+
+    async def test_listing(self) -> None:
+        """Short documents, and those that come in pieces."""
+        await self.shield("autoindex = on\nerror_page = 403 /403.html\nslash_redirect = on")
+        for count in (1, 1000):
+            rows = "".join(
+                f"<Contents><Key>{number}/{name}</Key></Contents>"
+                for number in range(3 * EACH)
+                for name in range(count // 15 + 1)
+            )
+            body = f"<ListBucketResult>{rows}{' ' * LONG}</ListBucketResult>".encode()
+
+            def reply(asked: object, body: bytes = body) -> object:
+                listing = "list-type" in asked.target  # type: ignore[attr-defined]
+                return answer(200, body) if listing else answer(404)
+
+            self.origin.reply = reply  # type: ignore[method-assign,assignment]
+            await self.leaves_nothing(lambda path: None)

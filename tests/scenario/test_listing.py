@@ -277,6 +277,16 @@ class ListingTests(Listed):
         got = await self.get("/none/")
         self.assertEqual((404, b"page"), (got.status, got.body))
 
+    async def test_purged(self) -> None:
+        """A purge of the path as a prefix takes the listing along."""
+        self.lists(document("d/", [("d/a", "1", "")]))
+        await self.shield(ON)
+        await self.get("/d/")
+        self.assertEqual("HIT", (await self.get("/d/")).cache)
+        assert self.serving is not None
+        await self.serving._purger().prefix("/d/")
+        self.assertEqual("MISS", (await self.get("/d/")).cache)
+
     async def test_closed(self) -> None:
         """Nobody who may not come in sees a listing, a stored one neither."""
         self.lists(document())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .harness import BucketScenario, Scenario, answer
+from .harness import BucketScenario, Scenario, answer, raw, until
 
 VALID = "proxy_cache_valid =\n    200 1h\n    404 1m"
 
@@ -337,6 +337,33 @@ error_page = 403 /403.html
         await self.shield("deny = all\nerror_page = 403 /403.html")
         self.assertEqual(403, (await self.get("/x")).status)
         self.assertEqual([], self.origin.targets())
+
+
+class LeavingTests(Scenario):
+    """Clients that leave while something is asked for in their place."""
+
+    async def test_left(self) -> None:
+        """One line of the log, 499, and nothing more is asked for."""
+        self.origin.answers["/x"] = raw()  # it does not answer
+        await self.shield("try_files = $uri /app.html\nerror_page = 404 /404.html")
+        client = await self.connect()
+        client.send(b"GET /x HTTP/1.1\r\nHost: shield.test\r\n\r\n")
+        await until(self.origin.targets, "the origin to be asked")
+        client.transport.abortConnection()
+        await until(self.logged, "the client's leaving to be told")
+        self.assertEqual([("/x", 499)], [(x["request_uri"], x["status"]) for x in self.logged()])
+        self.assertEqual(["/x"], self.origin.targets())
+
+    async def test_left_a_page(self) -> None:
+        """The same while the page of an error is asked for."""
+        self.origin.answers["/404.html"] = raw()
+        await self.shield("error_page = 404 /404.html")
+        client = await self.connect()
+        client.send(b"GET /x HTTP/1.1\r\nHost: shield.test\r\n\r\n")
+        await until(lambda: len(self.origin.targets()) == 2, "the page to be asked for")
+        client.transport.abortConnection()
+        await until(self.logged, "the client's leaving to be told")
+        self.assertEqual(["/x"], [x["request_uri"] for x in self.logged()])
 
 
 class BucketTests(BucketScenario):
