@@ -126,7 +126,7 @@ class CodedTransaction(Transaction):
             making = forms.running(what, coding)
             if making is not None:
                 self._follow(making, plan)
-            elif forms.is_full:
+            elif not forms.has_room(what, coding):
                 return super().settle(attrs.evolve(what, head=varied_head(what.head)))
             else:
                 return _Coded(plan.status, plan.head, 0, what.size, coding=coding, what=what)

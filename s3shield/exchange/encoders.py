@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
-__all__ = ["Encoder", "code", "new_encoder"]
+__all__ = ["Encoder", "code", "memory_of", "new_encoder"]
 
 _GZIP_WINDOW: Final = 31
 """zlib's 15 bits of window, and 16 for gzip's head and tail (RFC 1952)."""
 _BROTLI_WINDOW: Final = 20
-"""Log2 of a mebibyte: what a form being made takes of memory is about eight times as much."""
+"""Log2 of a mebibyte."""
+_MIB: Final = 1 << 20
+_SMALL: Final = 64 * 1024
 
 
 class Encoder(Protocol):
@@ -32,7 +35,7 @@ class Encoder(Protocol):
 
 
 class _Gzip:
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, _size: int | None) -> None:
         made = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
         self.add = made.compress
         self._flush = made.flush
@@ -45,7 +48,7 @@ class _Gzip:
 
 
 class _Brotli:
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, _size: int | None) -> None:
         import brotli  # noqa: PLC0415 - an extra
 
         made: Any = brotli.Compressor(mode=brotli.MODE_TEXT, quality=level, lgwin=_BROTLI_WINDOW)
@@ -55,12 +58,13 @@ class _Brotli:
 
 
 class _Zstd:
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, size: int | None) -> None:
         import zstandard  # noqa: PLC0415 - an extra
 
         self._flush_block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
         # Up to level 19 the window has 8 MiB: more no client must accept (RFC 9659).
-        made: Any = zstandard.ZstdCompressor(level=level).compressobj()
+        wanted = zstandard.ZstdCompressionParameters.from_level(level, source_size=size or 0)
+        made: Any = zstandard.ZstdCompressor(compression_params=wanted).compressobj()
         self.add = made.compress
         self._flush = made.flush
 
@@ -73,16 +77,35 @@ class _Zstd:
         return found
 
 
-_MAKERS: Final[dict[bytes, Callable[[int], Encoder]]] = {
+_MAKERS: Final[dict[bytes, Callable[[int, int | None], Encoder]]] = {
     b"gzip": _Gzip,
     b"br": _Brotli,
     b"zstd": _Zstd,
 }
 
 
-def new_encoder(coding: bytes, level: int) -> Encoder:
-    """Return an encoder. coding: of `policy.CODINGS`. Raises ImportError."""
-    return _MAKERS[coding](level)
+def new_encoder(coding: bytes, level: int, size: int | None = None) -> Encoder:
+    """Return an encoder. coding: of `policy.CODINGS`. Raises ImportError.
+
+    size: bytes to come, about, None when not known.
+    """
+    return _MAKERS[coding](level, size)
+
+
+@lru_cache(256)
+def memory_of(coding: bytes, level: int, size: int | None = None) -> int:
+    """Return about how many bytes of memory such an encoder takes: as measured, or as it says."""
+    small = size is not None and size <= _SMALL
+    if coding == b"gzip":
+        return _MIB
+    if coding == b"br":
+        if small:
+            return (32 if 6 <= level <= 9 else 2) * _MIB
+        return (14 if level <= 5 else 48) * _MIB
+    import zstandard  # noqa: PLC0415 - an extra
+
+    wanted = zstandard.ZstdCompressionParameters.from_level(level, source_size=size or 0)
+    return int(wanted.estimated_compression_context_size()) + 2 * _MIB
 
 
 def code(

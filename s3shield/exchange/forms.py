@@ -35,7 +35,7 @@ from s3shield.policy import (
 from s3shield.store import BodyWriter, Entry
 
 from .answer import SELECTIVE, Answer, Refused, Representation, choose
-from .encoders import new_encoder
+from .encoders import memory_of, new_encoder
 from .making import InThread, Making
 from .stored import Opener, read_now
 from .zone import coded_address
@@ -52,8 +52,8 @@ __all__ = ["Compressing", "Forms", "coded_answer", "home_of", "stamp"]
 
 _CODED: Final = int(EntryFlag.CODED)
 _HEAD: Final = b"HTTP/1.1 200 OK\r\n"
-_MOST: Final = 64
-"""Forms that one process makes at a time: each takes some MiB. Others are sent as they are."""
+_ROOM: Final = 256 << 20
+"""Bytes of memory that one process takes for encoders; beyond it objects are sent as they are."""
 _MOST_STAMPS: Final = 256
 """Bodies without a strong ETag whose hash is remembered; they are held for it."""
 
@@ -67,16 +67,22 @@ class Compressing:
     def __init__(self, in_thread: InThread) -> None:
         self.in_thread = in_thread
         self.running: set[Making] = set()
+        self._memory = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more can be made for now."""
-        return len(self.running) >= _MOST
+    def has_room(self, memory: int) -> bool:
+        """Tell whether one more encoder may be made; the first always may."""
+        return not self.running or self._memory + memory <= _ROOM
 
-    def begin(self, making: Making) -> None:
+    def begin(self, making: Making, memory: int) -> None:
         """Remember it while it lasts."""
+
+        def over(_: None) -> None:
+            self.running.discard(making)
+            self._memory -= memory
+
         self.running.add(making)
-        making.done.addCallback(lambda _: self.running.discard(making))
+        self._memory += memory
+        making.done.addCallback(over)
 
     def stop(self) -> None:
         """Make none of them to the end."""
@@ -247,10 +253,14 @@ class Forms:
 
     # Making them
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more can be made for now."""
-        return self._compressing.is_full
+    def has_room(self, what: Representation, coding: bytes) -> bool:
+        """Tell whether a form can be made now."""
+        return self._compressing.has_room(self._memory(what, coding))
+
+    def _memory(self, what: Representation, coding: bytes) -> int:
+        # By and by: sizes are many.
+        size = None if what.size is None else 1 << what.size.bit_length()
+        return memory_of(coding, self.compression.level(coding), size)
 
     def running(self, what: Representation, coding: bytes) -> Making | None:
         """Return the form of just this body that is being made, if a client can join."""
@@ -274,7 +284,7 @@ class Forms:
             what,
             b"" if entry is None else self.stamp(entry),
             since,
-            encoder=new_encoder(coding, self.compression.level(coding)),
+            encoder=new_encoder(coding, self.compression.level(coding), what.size),
             in_thread=self._compressing.in_thread,
             call_soon=self._around.call_soon,
             inline_limit=self._zone.inline_limit,
@@ -283,7 +293,7 @@ class Forms:
             deserted=lambda each: self._keep_filling and each.fill.keeps,
             trouble=self._trouble,
         )
-        self._compressing.begin(making)
+        self._compressing.begin(making, self._memory(what, coding))
         self._zone.settling(making.done)
         if home is not None:
             key = home[0], coding

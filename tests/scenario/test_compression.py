@@ -612,11 +612,25 @@ class MakingTests(CompressionScenario):
 
     async def test_too_many(self) -> None:
         """When enough is being made the object is sent as it is."""
+        held: list[Any] = []
+
+        def begin(connection: Any, asked: Any) -> None:
+            held.append(connection)
+            connection.send(HEAD_OF_LONG + LONG[:50_000])
+
+        self.origin.answers["/held"] = begin
         await self.shield()
-        self.patch(forms_module, "_MOST", 0)
+        self.patch(forms_module, "_ROOM", 0)  # for one, always, and for no other
+        client = await self.connect()
+        client.send(b"GET /held HTTP/1.1\r\nHost: a\r\nAccept-Encoding: zstd\r\n\r\n")
+        while b"\r\n\r\n" not in client.buffer:
+            await client.more()
         got = await self.get("/long", accept_encoding="gzip")
         self.assertEqual((LONG, "Accept-Encoding"), (got.body, got.headers["vary"]))
-        self.patch(forms_module, "_MOST", 1)
+        self.assertNotIn("content-encoding", got.headers)
+        held[0].send(LONG[50_000:])
+        self.assertEqual(LONG, text_of(await client.take()))
+        await self.until_made()
         got = await self.get("/long", accept_encoding="gzip")
         self.assertEqual(("gzip", LONG), (got.headers["content-encoding"], text_of(got)))
 
