@@ -3,9 +3,9 @@
 Theory of operation. One piece of memory of a fixed size, which all workers map: the
 parent makes it, and it lives as long as that. Two tables lie in it, each of sets of 8
 places; the digest of a key says which set. A place of the first is a bucket, see
-`access.leaky`; of the second, how many requests are under way, for each process in a
-column of its own, so that what a process that was killed has left behind can be told from
-the rest: who takes its column next begins with naught. A lock on one byte of the file
+`access.leaky`; of the second, how many requests are under way, in all and for each process in
+a column of its own, so that what a process that was killed has left behind can be told from
+the rest: who takes its column next takes that back. A lock on one byte of the file
 guards it for a few microseconds at a time; the kernel lets go of it when a process dies.
 
 Nothing here grows. In a set without room the bucket that is the first to be empty gives
@@ -18,18 +18,17 @@ Time is the monotonic clock's, which all processes of a machine share.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final
 
 from s3shield.access import Bucket, Leak, pour
 
-__all__ = ["Counts", "digest"]
+__all__ = ["Counts", "digests"]
 
 WAYS: Final = 8
 SETS: Final = 16_384
@@ -39,23 +38,33 @@ CONN_SETS: Final = 2_048
 COLUMNS: Final = 128
 """Processes that may count, old and new ones during a reload together."""
 
-_NONE: Final = bytes(16)
 _PIDS: Final = struct.Struct(f"<{COLUMNS}Q")
 _PID: Final = struct.Struct("<Q")
 _PLACE: Final = struct.Struct("<16sqqq")  # digest, last, excess, when it is empty
 _BUCKETS: Final = struct.Struct("<" + "16sqqq" * WAYS)
-_COUNTS: Final = struct.Struct(f"<16s{COLUMNS}H")
+_TOTAL: Final = struct.Struct("<16sI")
 _COUNT: Final = struct.Struct("<H")
+_COLUMNS: Final = struct.Struct(f"<{COLUMNS}H")
+_CONN_SIZE: Final = _TOTAL.size + COLUMNS * _COUNT.size
 _FIRST: Final = 4096
 _SECOND: Final = _FIRST + SETS * _BUCKETS.size
-_SIZE: Final = _SECOND + CONN_SETS * WAYS * _COUNTS.size
+_SIZE: Final = _SECOND + CONN_SETS * WAYS * _CONN_SIZE
 _MOST: Final = 65_535
 
 
-def digest(what: bytes, key: bytes) -> bytes:
-    """Return the 16 bytes by which a key is known. what: which lines count it together."""
-    found = blake2b(key, digest_size=16, key=blake2b(what, digest_size=32).digest()).digest()
-    return found if found != _NONE else b"\1" + found[1:]
+def digests(what: bytes) -> Callable[[bytes], bytes]:
+    """Return what makes of a key the 16 bytes by which it is known.
+
+    what: which lines count it together.
+    """
+    begun = blake2b(digest_size=16, key=blake2b(what, digest_size=32).digest())
+
+    def digest(key: bytes) -> bytes:
+        made = begun.copy()
+        made.update(key)
+        return made.digest()
+
+    return digest
 
 
 class Counts:
@@ -67,15 +76,18 @@ class Counts:
 
     def __init__(self, file: int | None = None) -> None:
         self._file = file
-        self._column = 0
+        self._own = _TOTAL.size  # where in a place this process counts
         if file is None:
             self._memory = mmap.mmap(-1, _SIZE)
             return
-        with self._locked():
+        self._lock()
+        try:
             if os.fstat(file).st_size < _SIZE:
                 os.ftruncate(file, _SIZE)
             self._memory = mmap.mmap(file, _SIZE)
-            self._column = self._take_column()
+            self._own += self._take_column() * _COUNT.size
+        finally:
+            self._unlock()
 
     # limit_req
 
@@ -84,88 +96,89 @@ class Counts:
 
         asked: digest and numbers of each limit that it is under.
         """
-        with self._locked():
-            places = [self._bucket(key, now) for key, _ in asked]
-            found = zip(asked, places, strict=True)
-            wait, which, after = pour([(leak, old) for (_, leak), (_, old) in found], now)
+        self._lock()
+        try:
+            places = [self._bucket(key) for key, _ in asked]
+            wait, which, after = pour(
+                [(each[1], place[1]) for each, place in zip(asked, places, strict=True)], now
+            )
             for (key, leak), (at, _), (last, excess) in zip(asked, places, after, strict=False):
-                empty = last + excess * 1000 // leak.rate
+                # From then on a request finds what the first one of a key does.
+                empty = last + (excess + 1000) * 1000 // leak.rate
                 _PLACE.pack_into(self._memory, at, key, last, excess, empty)
+        finally:
+            self._unlock()
         return wait, which
 
-    def _bucket(self, key: bytes, now: int) -> tuple[int, Bucket | None]:
+    def _bucket(self, key: bytes) -> tuple[int, Bucket | None]:
         """Return the offset of a key's place and what is in it; None: it was another's."""
         base = _FIRST + int.from_bytes(key[:4], "little") % SETS * _BUCKETS.size
         row = _BUCKETS.unpack_from(self._memory, base)
-        worst, earliest = 0, row[3]
         for way in range(WAYS):
             if row[way * 4] == key:
                 return base + way * _PLACE.size, (row[way * 4 + 1], row[way * 4 + 2])
-            empty = row[way * 4 + 3] if row[way * 4] != _NONE else -1
-            if empty < earliest:
-                worst, earliest = way, empty
-        return base + worst * _PLACE.size, None
+        # One that nobody has taken was empty at 0.
+        way = min(range(WAYS), key=lambda way: row[way * 4 + 3])
+        return base + way * _PLACE.size, None
 
     # limit_conn
 
-    def enter(self, key: bytes, most: int) -> bool:
-        """Count one more request of a key under way; False: there are `most` already."""
-        with self._locked():
-            place, free = self._counts(key)
-            if place is None:
-                if free is None:
-                    return False
-                self._memory[free : free + 16] = key
-                self._set(free, 1)
-                return True
-            counts = _COUNTS.unpack_from(self._memory, place)[1:]
-            if sum(counts) >= most or counts[self._column] >= _MOST:
-                return False
-            self._set(place, counts[self._column] + 1)
-            return True
+    def enter(self, key: bytes, most: int) -> int:
+        """Count one more request of a key under way; 0: there are `most` already.
 
-    def leave(self, key: bytes) -> None:
+        Returns the place where it is counted, for `leave`: it stays where it is meanwhile.
+        """
+        memory, free = self._memory, 0
+        base = _SECOND + int.from_bytes(key[:4], "little") % CONN_SETS * WAYS * _CONN_SIZE
+        self._lock()
+        try:
+            for place in range(base, base + WAYS * _CONN_SIZE, _CONN_SIZE):
+                known, total = _TOTAL.unpack_from(memory, place)
+                if known == key:
+                    return self._add(place, key, total) if total < most else 0
+                if not total and not free:
+                    free = place
+            return self._add(free, key, 0) if free else 0
+        finally:
+            self._unlock()
+
+    def leave(self, place: int) -> None:
         """A request that `enter` counted is over."""
-        with self._locked():
-            place, _ = self._counts(key)
-            if place is not None:
-                (count,) = _COUNT.unpack_from(self._memory, self._at(place))
-                self._set(place, max(count - 1, 0))
+        at = place + self._own
+        self._lock()
+        try:
+            key, total = _TOTAL.unpack_from(self._memory, place)
+            (own,) = _COUNT.unpack_from(self._memory, at)
+            if own:
+                _COUNT.pack_into(self._memory, at, own - 1)
+                _TOTAL.pack_into(self._memory, place, key, max(total - 1, 0))
+        finally:
+            self._unlock()
 
     def under_way(self, key: bytes) -> int:
         """Return how many requests of a key there are, in all processes."""
-        place, _ = self._counts(key)
-        return 0 if place is None else sum(_COUNTS.unpack_from(self._memory, place)[1:])
+        base = _SECOND + int.from_bytes(key[:4], "little") % CONN_SETS * WAYS * _CONN_SIZE
+        places = range(base, base + WAYS * _CONN_SIZE, _CONN_SIZE)
+        rows = [_TOTAL.unpack_from(self._memory, place) for place in places]
+        return sum(total for known, total in rows if known == key)
 
-    def _counts(self, key: bytes) -> tuple[int | None, int | None]:
-        """Return the offset of a key's counts, and that of a place where nobody is counted."""
-        memory = self._memory
-        base = _SECOND + int.from_bytes(key[:4], "little") % CONN_SETS * WAYS * _COUNTS.size
-        free = None
-        for place in range(base, base + WAYS * _COUNTS.size, _COUNTS.size):
-            if memory[place : place + 16] == key:
-                return place, None
-            if free is None and not any(memory[place + 16 : place + _COUNTS.size]):
-                free = place
-        return None, free
-
-    def _at(self, place: int) -> int:
-        return place + 16 + self._column * _COUNT.size
-
-    def _set(self, place: int, count: int) -> None:
-        _COUNT.pack_into(self._memory, self._at(place), count)
+    def _add(self, place: int, key: bytes, total: int) -> int:
+        at = place + self._own
+        (own,) = _COUNT.unpack_from(self._memory, at)
+        if own >= _MOST:
+            return 0
+        _COUNT.pack_into(self._memory, at, own + 1)
+        _TOTAL.pack_into(self._memory, place, key, total + 1)
+        return place
 
     # Processes
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        if self._file is None:
-            yield
-            return
-        fcntl.lockf(self._file, fcntl.LOCK_EX, 1)
-        try:
-            yield
-        finally:
+    def _lock(self) -> None:
+        if self._file is not None:
+            fcntl.lockf(self._file, fcntl.LOCK_EX, 1)
+
+    def _unlock(self) -> None:
+        if self._file is not None:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1)
 
     def _take_column(self) -> int:
@@ -177,10 +190,22 @@ class Counts:
         for column, pid in enumerate(pids):
             if not pid or not _lives(pid):
                 _PID.pack_into(self._memory, column * _PID.size, mine)
-                for place in range(_SECOND, _SIZE, _COUNTS.size) if pid else ():
-                    _COUNT.pack_into(self._memory, place + 16 + column * _COUNT.size, 0)
+                if pid:
+                    self._clear(column)
                 return column
         raise OSError(f"limits count for {COLUMNS} processes at most")
+
+    def _clear(self, column: int) -> None:
+        """Take back what a process that is gone had under way."""
+        memory = self._memory
+        for place in range(_SECOND, _SIZE, _CONN_SIZE):
+            key, total = _TOTAL.unpack_from(memory, place)
+            if total:
+                at = place + _TOTAL.size + column * _COUNT.size
+                _COUNT.pack_into(memory, at, 0)
+                # Not what it was less theirs: they may have died between the one and the other.
+                counts = _COLUMNS.unpack_from(memory, place + _TOTAL.size)
+                _TOTAL.pack_into(memory, place, key, sum(counts))
 
 
 def _lives(pid: int) -> bool:

@@ -15,12 +15,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from s3shield.access import REFUSED
-from s3shield.config import LimitReq, LocationConfig
+from s3shield.config import LocationConfig
 from s3shield.policy import InnerRequest, Request
 from s3shield.wire import Downstream, Octets, StreamedRequest
 
 from .admitted import serve_upload
-from .counts import Counts, digest
+from .counts import Counts, digests
 from .passing import Ending
 from .phase import Ground, Serve
 from .telling import Seldom
@@ -66,24 +66,29 @@ class Limits:
         if not config.req or counts is None:
             return serve
         around = ground.location.around
-        told = [Seldom(partial(_say, _named(line)), around.monotonic) for line in config.req]
-        lines = [(line.key.value, line.counted_by, line.leak) for line in config.req]
+        tell = partial(_teller, around.monotonic)
+        lines = [
+            (line.key.value, digests(line.counted_by), line.leak, tell(f"limit_req {line}"))
+            for line in config.req
+        ]
 
         def limited(request: Request, route: Route, downstream: Downstream) -> None:
             if isinstance(request, InnerRequest) and request.counted:
                 serve(request, route, downstream)
                 return
-            keys = [(number, line[0](request)) for number, line in enumerate(lines)]
-            keys = [each for each in keys if each[1]]  # nginx: no key, no limit
-            wait = 0
-            if keys:
-                asked = [(digest(lines[n][1], key), lines[n][2]) for n, key in keys]
+            wait, asked, told = 0, [], []
+            for value, digest, leak, tell in lines:
+                key = value(request)
+                if key:  # nginx: no key, no limit
+                    asked.append((digest(key), leak))
+                    told.append(tell)
+            if asked:
                 wait, which = counts.pour(asked, int(around.monotonic() * 1000))
                 if wait:
                     peer = request.peer.decode("latin-1")
                     what = "refused" if wait == REFUSED else f"delayed by {wait} ms"
                     would = "would be " if config.req_dry_run else ""
-                    told[keys[which][0]].tell(f"a request of {peer} {would}{what}")
+                    told[which](f"a request of {peer} {would}{what}")
             if not wait or config.req_dry_run:
                 serve(request, route, downstream)
             elif wait == REFUSED:
@@ -100,27 +105,27 @@ class Limits:
         if not config.conn or counts is None:
             return serve
         around = ground.location.around
-        told = [
-            Seldom(partial(_say, f"limit_conn {line}"), around.monotonic) for line in config.conn
+        tell = partial(_teller, around.monotonic)
+        lines = [
+            (line.key.value, digests(line.counted_by), line.most, tell(f"limit_conn {line}"))
+            for line in config.conn
         ]
-        lines = [(line.key.value, line.counted_by, line.most) for line in config.conn]
 
         def limited(request: Request, route: Route, downstream: Downstream) -> None:
             if isinstance(request, InnerRequest) and request.counted:
                 serve(request, route, downstream)
                 return
-            entered: list[bytes] = []
-            for number, (value, what, most) in enumerate(lines):
+            entered: list[int] = []
+            for value, digest, most, told in lines:
                 key = value(request)
                 if not key:
                     continue
-                known = digest(what, key)
-                if counts.enter(known, most):
-                    entered.append(known)
+                place = counts.enter(digest(key), most)
+                if place:
+                    entered.append(place)
                     continue
                 would = "would be " if config.conn_dry_run else ""
-                peer = request.peer.decode("latin-1")
-                told[number].tell(f"a request of {peer} {would}refused")
+                told(f"a request of {request.peer.decode('latin-1')} {would}refused")
                 for each in entered:
                     counts.leave(each)
                 entered = []
@@ -159,12 +164,13 @@ def uploads(ground: Ground, serve: Serve) -> Serve:
     return admitted
 
 
-def _named(line: LimitReq) -> str:
-    return f"limit_req {line}"
-
-
 def _say(what: str, text: str) -> None:
     _log.warn("{what}: {text}", what=what, text=text)
+
+
+def _teller(monotonic: Callable[[], float], what: str) -> Callable[[str], None]:
+    """Return what tells the error log of one line's requests."""
+    return Seldom(partial(_say, what), monotonic).tell
 
 
 class _Delayed:
@@ -214,18 +220,18 @@ class _Counted(Ending):
     HTTP/1.1) is not waited for: with nginx that is what the kernel has.
     """
 
-    __slots__ = ("_call_soon", "_closing", "_counts", "_keys", "_paused", "_producer")
+    __slots__ = ("_call_soon", "_closing", "_counts", "_paused", "_places", "_producer")
 
     def __init__(
         self,
         inner: Downstream,
         counts: Counts,
-        keys: list[bytes],
+        places: list[int],
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None:
         super().__init__(inner)
         self._counts = counts
-        self._keys = keys
+        self._places = places
         self._call_soon = call_soon
         self._producer: IPushProducer | None = None
         self._paused = self._closing = False
@@ -233,8 +239,8 @@ class _Counted(Ending):
 
     def ended(self) -> None:
         """See `Ending.ended`."""
-        for key in self._keys:
-            self._counts.leave(key)
+        for place in self._places:
+            self._counts.leave(place)
 
     # Downstream
 

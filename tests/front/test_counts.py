@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.access import REFUSED, Leak
 from s3shield.front import counts as module
-from s3shield.front.counts import COLUMNS, Counts, digest
+from s3shield.front.counts import COLUMNS, Counts, digests
 from s3shield.ops.workers import shared_memory
 
 ONE = Leak(1)
@@ -21,7 +21,7 @@ ONE = Leak(1)
 
 def key(number: int) -> bytes:
     """The digest of a key."""
-    return digest(b"what", b"%d" % number)
+    return digests(b"what")(b"%d" % number)
 
 
 class BucketTests(SynchronousTestCase):
@@ -34,7 +34,7 @@ class BucketTests(SynchronousTestCase):
             self.assertEqual(0, counts.pour([(key(number), ONE)], 0)[0])
         for number in range(500):
             self.assertEqual(REFUSED, counts.pour([(key(number), ONE)], 1)[0])
-        self.assertEqual(0, counts.pour([(digest(b"other", b"1"), ONE)], 2)[0])
+        self.assertEqual(0, counts.pour([(digests(b"other")(b"1"), ONE)], 2)[0])
 
     def test_several_at_once(self) -> None:
         """One that refuses leaves the others as they were; which one it was is told."""
@@ -68,25 +68,27 @@ class UnderWayTests(SynchronousTestCase):
     def test_enter_and_leave(self) -> None:
         """As many as may be, and one more when one leaves; never below none."""
         counts = Counts()
-        self.assertEqual([True, True, False], [counts.enter(key(1), 2) for _ in range(3)])
-        self.assertTrue(counts.enter(key(2), 2))
-        counts.leave(key(1))
-        self.assertEqual([True, False], [counts.enter(key(1), 2) for _ in range(2)])
+        first, second, third = [counts.enter(key(1), 2) for _ in range(3)]
+        self.assertEqual((True, 0), (0 < first == second, third))
+        other = counts.enter(key(2), 2)
+        self.assertNotIn(other, (0, first))
+        counts.leave(first)
+        self.assertEqual([first, 0], [counts.enter(key(1), 2) for _ in range(2)])
         for _ in range(4):
-            counts.leave(key(1))
-        counts.leave(key(3))
+            counts.leave(first)
         self.assertEqual((0, 1), (counts.under_way(key(1)), counts.under_way(key(2))))
 
     def test_no_room(self) -> None:
         """Nobody who is counted is forgotten: a key without a place is refused, until there is."""
         counts = Counts()
         keys = [b"same" + b"%012d" % number for number in range(9)]
-        self.assertEqual([True] * 8 + [False], [counts.enter(each, 5) for each in keys])
-        self.assertEqual([True] * 8 + [False], [counts.enter(each, 5) for each in keys])
-        counts.leave(keys[3])
+        places = [counts.enter(each, 5) for each in keys]
+        self.assertEqual((9, 0), (len(set(places)), places[8]))
+        self.assertEqual(places, [counts.enter(each, 5) for each in keys])
+        counts.leave(places[3])
         self.assertFalse(counts.enter(keys[8], 5))
-        counts.leave(keys[3])
-        self.assertTrue(counts.enter(keys[8], 5))
+        counts.leave(places[3])
+        self.assertEqual(places[3], counts.enter(keys[8], 5))
         self.assertEqual([2] * 3 + [0] + [2] * 4 + [1], [counts.under_way(each) for each in keys])
 
 
@@ -96,20 +98,21 @@ spec = importlib.util.spec_from_file_location("counts", sys.argv[2])  # and not 
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 from s3shield.access import Leak
-Counts, digest = module.Counts, module.digest
+Counts = module.Counts
 counts = Counts(int(sys.argv[1]))
-key = digest(b"what", b"1")
-allowed = entered = 0
+key = module.digests(b"what")(b"1")
+allowed, entered = 0, []
 print("ready", flush=True)
 for line in sys.stdin:
     if line == "run\\n":
         for _ in range(2000):
             allowed += counts.pour([(key, Leak(1, 700_000, None))], 0)[0] == 0
-            entered += counts.enter(key, 900)
-        print(allowed, entered, flush=True)
+            entered.append(counts.enter(key, 900))
+        entered = [each for each in entered if each]
+        print(allowed, len(entered), flush=True)
     elif line == "leave\\n":
-        for _ in range(entered):
-            counts.leave(key)
+        for place in entered:
+            counts.leave(place)
         print("left", flush=True)
 """
 
@@ -180,10 +183,10 @@ class ProcessTests(SynchronousTestCase):
     def test_two_configurations_of_one_process(self) -> None:
         """A reload does not take away what the old one's requests count."""
         old = Counts(self.memory.fileno())
-        self.assertTrue(old.enter(key(1), 2))
+        place = old.enter(key(1), 2)
         new = Counts(self.memory.fileno())
-        self.assertEqual([True, False], [new.enter(key(1), 2) for _ in range(2)])
-        old.leave(key(1))
+        self.assertEqual([place, 0], [new.enter(key(1), 2) for _ in range(2)])
+        old.leave(place)
         self.assertEqual(1, new.under_way(key(1)))
 
     def test_too_many(self) -> None:

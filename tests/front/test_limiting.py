@@ -11,13 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import LocationConfig, loads
 from s3shield.exchange import Surroundings
-from s3shield.front.counts import Counts, digest
+from s3shield.front.counts import Counts, digests
 from s3shield.front.limiting import Limits
 from s3shield.policy import InnerRequest, Request
 
 from .recording import Recording, Source
 
-CONN = digest(b"conn  $remote_addr", b"1.2.3.4")
+CONN = digests(b"conn  $remote_addr")(b"1.2.3.4")
 
 
 def config(options: str) -> LocationConfig:

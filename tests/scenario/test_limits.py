@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import Any
 
-from s3shield.front.counts import digest
+from s3shield.front.counts import digests
 
 from .attack import FOR_LONG
 from .harness import Client, Scenario, answer, reactor, until
@@ -46,7 +46,7 @@ class LimitsTests(Scenario):
             *((b"conn  $binary_remote_addr", b"127.0.0.1"), (b"conn  $remote_addr", b"127.0.0.1")),
             *((b"conn  $arg_k", b"1"), (b"conn  $arg_k", b"2")),
         ]
-        return sum(counts.under_way(digest(what, key)) for what, key in keys)
+        return sum(counts.under_way(digests(what)(key)) for what, key in keys)
 
 
 class RequestTests(LimitsTests):
