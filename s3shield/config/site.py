@@ -25,6 +25,7 @@ __all__ = ["SITE", "ErrorPage", "SiteConfig", "dump_site", "read_site", "unlista
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f#]")
 _MOVES: Final = re.compile(r"\^(/(?:[^.^$*+?{}\[\]\\|()\s]|\\[^\w\s])*)\(\.\*\)\$?")
 _MOVED: Final = re.compile(r"/[^$?]*\$1")
+_BODILESS: Final = frozenset({204, 205, 304})
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))?")
 _KNOWN: Final = frozenset({"uri", "args", "is_args"})
 
@@ -110,6 +111,8 @@ def error_page(value: str) -> ErrorPage:
 def _code(text: str, least: int) -> int:
     if not re.fullmatch(r"[2-5][0-9][0-9]", text) or int(text) < least:
         raise BadValueError(f"a status here is from {least} to 599", text)
+    if int(text) in _BODILESS:
+        raise BadValueError("an answer with this status has no body: no page can go with it", text)
     return int(text)
 
 

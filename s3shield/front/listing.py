@@ -216,7 +216,7 @@ class _Question:
         self._listings.log.error(
             "{origin}: the listing of {prefix} cannot be shown: {problem}",
             origin=self._ground.config.origin_name,
-            prefix=self._prefix.decode("utf-8", "backslashreplace"),
+            prefix=encode_key(self._route.key).decode("ascii"),
             problem=problem,
         )
         return None

@@ -30,19 +30,19 @@ _STYLE: Final = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 3rem; background: var(--back);
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { margin: 0 0 1rem; font-size: 1.25rem; overflow-wrap: anywhere; }
+h1 { margin: 0 .5rem 1rem; font-size: 1.25rem; overflow-wrap: anywhere; }
 table { width: 100%; border-collapse: collapse; }
 caption { padding: 0 .5rem .5rem; text-align: left; color: var(--soft); font-size: .875rem; }
 th, td { padding: .4rem .5rem; text-align: left; border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-size: .875rem; font-weight: 600; }
-tbody th { font-weight: 400; overflow-wrap: anywhere; }
+tbody th { font-weight: 400; overflow-wrap: anywhere; white-space: pre-wrap; }
 tbody tr:hover { background: var(--row); }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td { color: var(--soft); white-space: nowrap; font-variant-numeric: tabular-nums; }
 a { color: var(--link); text-decoration: none; }
 a:hover { text-decoration: underline; }
 a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; border-radius: 2px; }
-nav { margin-top: 1.25rem; }
+nav { margin: 1.25rem .5rem 0; }
 nav a { display: inline-block; padding: .4rem .8rem; border: 1px solid var(--line);
   border-radius: .4rem; }
 @media (max-width: 30rem) { .t { display: none; } body { padding: 1rem .5rem 2rem; } }
@@ -63,7 +63,7 @@ _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 def _shown(name: bytes) -> str:
     """Return a name as text that is safe in HTML."""
     text = name.decode("utf-8", "replace")
-    return escape(_UNSEEN.sub("\ufffd", text).replace(" ", "\u00a0"))
+    return escape(_UNSEEN.sub("\ufffd", text))
 
 
 def _size(size: int | None) -> str:

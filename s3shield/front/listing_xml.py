@@ -21,6 +21,8 @@ __all__ = ["MAX_DOCUMENT", "BadListingError", "Listed", "Listing", "read_listing
 MAX_DOCUMENT: Final = 4 << 20
 """Bytes of a document that is read: 1000 keys of 1 KiB, all escaped, are less."""
 _MAX_ENTRIES: Final = 2000
+_MAX_ELEMENTS: Final = 50_000
+"""Of a name there are some ten; each costs time, and the event loop waits."""
 _MAX_TEXT: Final = 16 * 1024
 _MAX_DEPTH: Final = 8
 _SIZE: Final = re.compile(r"[0-9]{1,18}")
@@ -81,7 +83,7 @@ class _Reader:
     def __init__(self) -> None:
         self.path: list[str] = []
         self.text: list[str] = []
-        self.length = 0
+        self.length = self.elements = 0
         self.entries: list[tuple[str, dict[str, str]]] = []
         self.facts: dict[str, str] = {}
         self.rooted = False
@@ -93,6 +95,9 @@ class _Reader:
                 raise BadListingError("it is not a ListBucketResult")
             self.rooted = True
         self.path.append(name)
+        self.elements += 1
+        if self.elements > _MAX_ELEMENTS:
+            raise BadListingError("there are too many elements in it")
         if len(self.path) > _MAX_DEPTH:
             raise BadListingError("it is too deep")
         if len(self.path) == 2 and name in ("Contents", "CommonPrefixes"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .harness import BucketScenario, Scenario, answer, raw, until
+from .test_http2 import Http2Scenario
 
 VALID = "proxy_cache_valid =\n    200 1h\n    404 1m"
 
@@ -364,6 +365,49 @@ class LeavingTests(Scenario):
         client.transport.abortConnection()
         await until(self.logged, "the client's leaving to be told")
         self.assertEqual(["/x"], [x["request_uri"] for x in self.logged()])
+
+
+class Http2Tests(Http2Scenario):
+    """All of it over HTTP/2 as over HTTP/1.1."""
+
+    async def test_as_http1(self) -> None:
+        """Index, fallback, page, redirect: the same answers, from the origin and the cache."""
+        self.origin.answers["/docs/index.html"] = answer(200, b"x" * 300_000, {"ETag": '"i"'})
+        self.origin.answers["/app/index.html"] = answer(200, b"app")
+        self.origin.answers["/404.html"] = answer(200, b"page")
+        await self.shield(
+            "index = index.htm index.html\nslash_redirect = on\nerror_page = 404 /404.html\n"
+            f"security_headers = basic\n{VALID}",
+            more=f"[location:/app/]\norigin = http://127.0.0.1:{self.origin.number}\n"
+            "proxy_cache = main\ntry_files = $uri /app/index.html\n",
+        )
+        client = await self.client()
+        for target, status, size in (
+            ("/docs/", 200, 300_000),
+            ("/docs", 301, None),
+            ("/none", 404, 4),
+            ("/app/route", 200, 3),
+        ):
+            for _ in range(2):
+                two = await client.get(target)
+                one = await self.get(target)
+                self.assertEqual((status, status), (one.status, two.status), target)
+                self.assertTrue(one.whole and two.whole, target)
+                self.assertEqual(one.body, bytes(two.body), target)
+                if size is not None:
+                    self.assertEqual(size, len(two.body), target)
+                self.assertEqual(one.headers.get("location"), two.headers.get("location"))
+            hsts = "strict-transport-security"
+            own = not target.startswith("/app/")
+            self.assertEqual((own, own), (hsts in one.headers, hsts in two.headers), target)
+        part = await client.get("/docs/", range="bytes=5-9")
+        self.assertEqual((206, b"xxxxx"), (part.status, bytes(part.body)))
+        self.assertEqual(304, (await client.get("/docs/", if_none_match='"i"')).status)
+        head = await client.get("/none", "HEAD")
+        self.assertEqual((404, "4"), (head.status, head.headers["content-length"]))
+        shown = {(x["request_uri"], x["status"]) for x in self.logged()}
+        self.assertIn(("/docs/", 206), shown)
+        self.assertFalse([uri for uri, _ in shown if uri.endswith(".html")])
 
 
 class BucketTests(BucketScenario):
