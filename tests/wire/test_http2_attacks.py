@@ -184,7 +184,7 @@ class JudgingTests(SynchronousTestCase):
 
 
 class CountingTests(SynchronousTestCase):
-    @settings(deadline=None, max_examples=100)
+    @settings(deadline=None, max_examples=50)
     @given(st.data())
     def test_however_cut(self, data):
         """Frames are the same however they were cut into packets."""
