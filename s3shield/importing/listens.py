@@ -18,7 +18,9 @@ _HOST: Final = re.compile(
     r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
     r"(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
 )
-_NEEDLESS_FLAGS: Final = ("default_server", "default", "ssl", "reuseport", "deferred", "bind")
+_NEEDLESS_FLAGS: Final = (
+    *("default_server", "default", "ssl", "http2", "reuseport", "deferred", "bind"),
+)
 _OWN_CERTIFICATE: Final = "/path/to/certificate.pem"
 _OWN_KEY: Final = "/path/to/certificate.key"
 
@@ -135,8 +137,6 @@ class Listens:
                 "PROXY headers are not taken over: here only set_real_ip_from may send them",
                 "give it in [s3shield], and put proxy_protocol behind the address",
             )
-        elif "http2" in flags or "spdy" in flags:
-            ledger.lost(each, "clients are spoken to in HTTP/1.1")
         elif any(not flag.startswith(_NEEDLESS_FLAGS) for flag in flags):
             ledger.lost(each, "of its words only the address and ssl mean something here")
 

@@ -45,6 +45,15 @@ _S3_REQUEST: Final = "nothing of the client's goes to a bucket but the key"
 _INDEX: Final = "the index is one file in the cache's directory and grows by itself"
 
 NEEDLESS: Final = {
+    "http2": "it is offered with TLS, unless `http2 = off` stands in [s3shield]",
+    **dict.fromkeys(
+        (
+            *("http2_max_concurrent_streams", "http2_chunk_size", "http2_body_preread_size"),
+            *("http2_recv_buffer_size", "http2_max_field_size", "http2_max_header_size"),
+            *("http2_idle_timeout", "http2_recv_timeout", "http2_max_requests"),
+        ),
+        "streams and windows have limits of their own here",
+    ),
     **dict.fromkeys(
         (
             *("sendfile", "tcp_nopush", "tcp_nodelay", "aio", "aio_write", "directio"),
@@ -143,10 +152,9 @@ LOST: Final = {
         ("set_real_ip_from", "real_ip_header", "real_ip_recursive"),
         ("not taken over: it is for the whole daemon here", "give it in [s3shield]"),
     ),
-    "http2": ("clients are spoken to in HTTP/1.1", ""),
     **dict.fromkeys(
-        ("http2_push", "http3", "quic_retry", "http2_max_concurrent_streams"),
-        ("clients are spoken to in HTTP/1.1", ""),
+        ("http2_push", "http3", "quic_retry"),
+        ("clients are spoken to in HTTP/1.1 and HTTP/2, without pushes", ""),
     ),
     **dict.fromkeys(
         ("map", "geo", "split_clients", "map_hash"),
