@@ -367,6 +367,49 @@ class LeavingTests(Scenario):
         self.assertEqual(["/x"], [x["request_uri"] for x in self.logged()])
 
 
+class ClosedTests(Scenario):
+    """What is closed stays closed, however a site is asked for it."""
+
+    async def test_attempts(self) -> None:
+        """No index, fallback, page or redirect gives what another location refuses."""
+        self.origin.reply = lambda asked: (  # type: ignore[method-assign]
+            answer(200, b"secret") if asked.target.startswith("/private") else answer(404, b"none")
+        )
+        more = f"""
+[location:^~ /private/]
+origin = http://127.0.0.1:{self.origin.number}
+deny = all
+"""
+        await self.shield(
+            "index = index.html /private/i.html\nslash_redirect = on\n"
+            "error_page = 404 /private/404.html\nerror_page = 403 =200 /private/403.html\n"
+            f"try_files = $uri $uri/ /private$uri /private/app.html\n{VALID}",
+            more=more,
+        )
+        for target in (
+            "/x",
+            "/x/",
+            "/",
+            "/private/",
+            "/private/x",
+            "/%70rivate/x",
+            "/private%2Fx",
+            "/x?/private/x",
+            "http://other.test/private/x",
+        ):
+            for method, fields in (
+                ("GET", {}),
+                ("HEAD", {}),
+                ("GET", {"range": "bytes=0-1"}),
+                ("GET", {"if_none_match": '"x"'}),
+            ):
+                got = await self.get(target, method, **fields)
+                self.assertIn(got.status, (403, 404), target)
+                self.assertNotIn(b"secret", got.body, target)
+        asked = self.origin.targets()
+        self.assertEqual([], [each for each in asked if each.startswith("/private")])
+
+
 class Http2Tests(Http2Scenario):
     """All of it over HTTP/2 as over HTTP/1.1."""
 
