@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
@@ -27,6 +27,12 @@ from .telling import Seldom
 
 if TYPE_CHECKING:
     from s3shield.routing import Route
+
+    class Timer(Protocol):
+        """What is to happen, unless it is cancelled."""
+
+        def cancel(self) -> None: ...
+
 
 __all__ = ["Limits", "uploads"]
 
@@ -176,7 +182,7 @@ def _teller(monotonic: Callable[[], float], what: str) -> Callable[[str], None]:
 class _Delayed:
     """A request that waits for its turn."""
 
-    __slots__ = ("_args", "_ground", "_over", "_serve", "_timer")
+    __slots__ = ("_ground", "_serve", "_timer", "_waiting")
 
     def __init__(
         self,
@@ -187,29 +193,33 @@ class _Delayed:
         serve: Serve,
     ) -> None:
         self._ground = ground
-        self._args = (request, route, downstream)
+        # None when it waits no more: a downstream may know of this for as long as it lives.
+        self._waiting: tuple[Request, Route, Downstream] | None = (request, route, downstream)
         self._serve = serve
-        self._over = False
+        self._timer: Timer | None = None
 
     def begin(self, seconds: float) -> None:
         """Wait so long, or until the client leaves."""
+        assert self._waiting is not None
         self._timer = self._ground.location.around.call_later(seconds, self._go_on)
-        self._args[2].on_gone(self._left)
+        self._waiting[2].on_gone(self._left)
 
     def _go_on(self) -> None:
-        self._over = True
-        downstream = self._args[2]
+        waiting, self._waiting, self._timer = self._waiting, None, None
+        if waiting is None:
+            return
         try:
-            self._serve(*self._args)
+            self._serve(*waiting)
         except Exception:
             _log.failure("a request that had waited could not be served")
-            downstream.abort()
+            waiting[2].abort()
 
     def _left(self) -> None:
-        if not self._over:
-            self._over = True
-            self._timer.cancel()
-            self._ground.location.transaction(*self._args).log(_CLIENT_GONE, 0)
+        waiting, self._waiting = self._waiting, None
+        timer, self._timer = self._timer, None
+        if waiting is not None and timer is not None:
+            timer.cancel()
+            self._ground.location.transaction(*waiting).log(_CLIENT_GONE, 0)
 
 
 @implementer(IPushProducer)

@@ -7,6 +7,7 @@ that the response is over, whichever way: answered, cut off, or left by its clie
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from twisted.internet.interfaces import IPushProducer
 
@@ -50,6 +51,35 @@ class Passing:
     def on_gone(self, gone: Callable[[], None]) -> None:
         """See `Downstream.on_gone`."""
         self.inner.on_gone(gone)
+
+
+class Nowhere:
+    """A `Downstream` of a response that is over: every call is ignored."""
+
+    def reply(self, head: bytes, body: Octets) -> None:
+        """See `Downstream.reply`."""
+
+    def inform(self, head: bytes) -> None:
+        """See `Downstream.inform`."""
+
+    def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
+        """See `Downstream.start`: its source is told to stop."""
+        producer.stopProducing()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """See `Downstream.write`."""
+
+    def finish(self) -> None:
+        """See `Downstream.finish`."""
+
+    def abort(self) -> None:
+        """See `Downstream.abort`."""
+
+    def on_gone(self, gone: Callable[[], None]) -> None:
+        """See `Downstream.on_gone`."""
+
+
+NOWHERE: Final = Nowhere()
 
 
 class Ending(Passing):
@@ -111,6 +141,8 @@ class Ending(Passing):
             self.over = True
             self._gone = None
             self.ended()
+            # What is inside has ended, but may go on knowing this: no cycle is left behind.
+            self.inner = NOWHERE
 
     def _left(self) -> None:
         if self.over:

@@ -190,3 +190,30 @@ class ListingTests(BucketScenario, Garbage):
 
             self.origin.reply = reply  # type: ignore[method-assign,assignment]
             await self.leaves_nothing(lambda path: None)
+
+
+class LimitedCycleTests(Garbage):
+    """Behind limits and CORS."""
+
+    LIMITS = (
+        "limit_req = $http_x_key rate=900r/s burst=9\nlimit_conn = $remote_addr 9\n"
+        "limit_rate = 10m\nlimit_rate_after = 1\ncors_origin = https://a.example"
+    )
+
+    async def test_limited(self) -> None:
+        """Hits and misses, short and long, some of which waited."""
+        await self.shield(self.LIMITS)
+        for size in (1000, LONG, 1_000_000):
+            prepare = self.answers(size)
+            await self.leaves_nothing(prepare, x_key="k", origin="https://a.example")
+            await self.leaves_nothing(lambda _: None, x_key="k")
+            await self.leaves_nothing(lambda _: None, "HEAD", x_key="k")
+
+    async def test_refused(self) -> None:
+        """What is over a limit, and preflights."""
+        await self.shield("limit_req = $remote_addr rate=1r/m\nlimit_conn = $remote_addr 1")
+        await self.leaves_nothing(self.answers(1000))
+        await self.stop()
+        await self.shield(self.LIMITS)
+        preflight = {"access_control_request_method": "GET", "origin": "https://a.example"}
+        await self.leaves_nothing(self.answers(1000), "OPTIONS", **preflight)
