@@ -19,6 +19,7 @@ from . import (
     import_config,
     presign,
     purge,
+    reload,
     rotate,
     sign_url,
     signing_key,
@@ -35,6 +36,7 @@ _COMMANDS: Final = (
     import_config,
     presign,
     purge,
+    reload,
     rotate,
     sign_url,
     signing_key,
@@ -60,6 +62,8 @@ examples:
     s3shield sign-url --config /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
   make the daemon forget an object that has changed:
     s3shield purge -c /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
+  have the daemon serve by its configuration as it is now, without a request dropped:
+    s3shield reload -c /etc/s3shield/s3shield.ini
   make a configuration of nginx's or Apache's:
     s3shield import -o s3shield.ini /etc/nginx/nginx.conf
   read all that is stored and compare it with its checksums:

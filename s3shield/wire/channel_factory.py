@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from s3shield.policy import Request
@@ -71,6 +71,7 @@ class ChannelFactory(ServerFactory):
         self.draining = False
         self.grace = 0.0
         self._clock = clock
+        self._sweep: IDelayedCall | None = None
         self.requests = 0
         self._channels: set[_Open] = set()
         self._drained: list[Deferred[None]] = []
@@ -108,18 +109,22 @@ class ChannelFactory(ServerFactory):
         self._drained.append(done)
         for channel in list(self._channels):
             channel.drain()
-        if grace:
-            self._clock.callLater(grace, self._close_idle)
+        self._sweep_later(grace)
         self._check_drained()
         return done
 
+    def _sweep_later(self, seconds: float) -> None:
+        if self.draining and self.grace and self._sweep is None:
+            self._sweep = self._clock.callLater(seconds, self._close_idle)
+
     def _close_idle(self) -> None:
+        self._sweep = None
         since = self.monotonic() - self.grace
         for channel in list(self._channels):
             if isinstance(channel, ServerChannel):  # HTTP/2 has a better way to say it
                 channel.close_if_idle(since)
         if self._channels:
-            self._clock.callLater(self.grace / 4, self._close_idle)
+            self._sweep_later(self.grace / 4)
 
     def abort(self) -> None:
         """Cut every connection, whatever is under way on it."""
@@ -129,6 +134,7 @@ class ChannelFactory(ServerFactory):
     def channel_made(self, channel: _Open) -> None:
         """Called by each channel when its connection is made."""
         self._channels.add(channel)
+        self._sweep_later(self.grace)
 
     def channel_lost(self, channel: _Open) -> None:
         """Called by each channel when its connection is no more."""
@@ -137,6 +143,9 @@ class ChannelFactory(ServerFactory):
 
     def _check_drained(self) -> None:
         if self.draining and not self._channels:
+            if self._sweep is not None:
+                self._sweep.cancel()
+                self._sweep = None
             waiting, self._drained = self._drained, []
             for done in waiting:
                 done.callback(None)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import io
 import signal
+import socket
 from pathlib import Path
+from unittest.mock import ANY
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from s3shield.cli.command import Console
+from s3shield.cli.reload import run
 from tests.ports import free_port
 from tests.scenario.harness import Client, answer, until
 
@@ -75,6 +81,18 @@ class ReloadTests(Workers):
             known(asked) if asked.target in self.origin.answers else answer(200, b"hello", STORED)
         )
 
+    options = ""
+
+    def config_text(self, *parts: str) -> str:
+        """Add our options of the daemon."""
+        text = super().config_text(*parts)
+        return text.replace("[s3shield]\n", f"[s3shield]\n{self.options}\n")
+
+    @property
+    def ini(self) -> Path:
+        """The configuration file."""
+        return self.daemon.folder / "s3shield.ini"
+
     async def reload(self, *changes: tuple[str, str]) -> None:
         """Change the file, reload, wait until it has been done."""
         self.change(*changes)
@@ -84,12 +102,11 @@ class ReloadTests(Workers):
 
     def change(self, *changes: tuple[str, str]) -> None:
         """Replace text in the configuration file."""
-        path = Path(self.daemon.folder, "s3shield.ini")
-        text = path.read_text()
+        text = self.ini.read_text()
         for old, new in changes:
             self.assertIn(old, text)
             text = text.replace(old, new)
-        path.write_text(text)
+        self.ini.write_text(text)
 
     def count(self, words: str) -> int:
         """How many lines of the log have these words."""
@@ -131,3 +148,48 @@ class ReloadTests(Workers):
         got = await slow.take()
         self.assertEqual((got.body, got.headers["x-generation"]), (HALF * 2, "one"))
         await load.end()
+
+    async def command(self) -> tuple[int, str, str]:
+        """Run `s3shield reload`; return its exit status and what it prints."""
+        out, err = io.StringIO(), io.StringIO()
+        console = Console(io.StringIO(), out, err, {}, 0.0)
+        words = argparse.Namespace(config=str(self.ini), pid=None)
+        status = await deferToThread(run, words, console)
+        return status, out.getvalue(), err.getvalue()
+
+    async def test_refused(self) -> None:
+        """What cannot be served by changes nothing, and is said; then all is well again."""
+        pid_file = Path(self.mktemp()).absolute()
+        self.options = f"pid_file = {pid_file}"
+        await self.shield()
+        port, load = self.port, Load(self)
+        self.addCleanup(load.stop)
+        workers = self.daemon.workers()
+        blocked = Path(self.mktemp()).absolute()
+        (blocked / "index").mkdir(parents=True)
+        (blocked / "index" / "data.mdb").write_text("no index")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            number = taken.getsockname()[1]
+            for old, new, said in (
+                ("max_size = 1g", "max_szie = 1g", "did you mean .max_size.?"),
+                (f":{port}", f":{port}\n    127.0.0.1:{number}", "something else listens there"),
+                ("[location:/]", f"[cache:b]\npath = {blocked}\n[location:/]", r"\[cache:b\] path"),
+                ("workers = 2", "workers = 0", "this takes a restart"),
+            ):
+                self.change((old, new))
+                status, out, err = await self.command()
+                self.assertEqual((status, out), (1, ""))
+                self.assertRegex(err, said)
+                self.change((new, old))
+                await load.more(10)
+        self.assertEqual(self.count("reloaded: "), 0)
+        first = [pid for pid in self.daemon.workers() if pid in workers]
+        self.assertEqual(first, workers)
+        status, out, err = await self.command()
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn(f"reloaded: listening on 127.0.0.1:{port}, 2 workers", out)
+        await load.end()
+        self.daemon.process.terminate()
+        self.assertEqual(await deferToThread(self.daemon.process.wait, 90), 0)
+        self.assertEqual(await self.command(), (1, "", ANY))
+        self.assertFalse(Path(f"{pid_file}.reload").exists())
