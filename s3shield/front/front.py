@@ -42,15 +42,16 @@ class Front:
     ) -> None:
         self._pairs = list(zip(configs, locations, strict=True))
         # The first sees a request first. What changes answers (the pages of errors) is outside of
-        # what gives them; who may come in is asked before anything is done for him.
+        # what gives them, and pages of errors are for other origins, too; who may come in is asked
+        # before anything is done for him.
         self._access = Access(configs, process)
         limited = any(each.limits.counts for each in configs)
         self._limits = Limits(Counts(process.memory) if limited else None)
         self._phases: list[Phase] = [
             security_fields,
+            cross_origin,
             error_pages,
             secure,
-            cross_origin,
             self._limits.requests,
             self._limits.connections,
             limit_rate,

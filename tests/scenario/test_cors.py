@@ -66,6 +66,20 @@ class CorsTests(Scenario):
             got = await self.get("/limited?limited=1", origin=OURS)
             self.assertEqual((status, OURS), (got.status, self.allowed(got)[0]))
 
+    async def test_pages_of_errors(self) -> None:
+        """A page from a location that says nothing of CORS can be read all the same."""
+        self.origin.answers["/pages/404.html"] = answer(body=b"page", headers={**THEIRS})
+        self.origin.answers["/a"] = answer(404, b"none")
+        await self.shield(
+            f"cors_origin = {OURS}\nerror_page = 404 /pages/404.html\n"
+            "error_page = 503 /pages/404.html\nlimit_req = $arg_k rate=1r/m",
+            more=f"[location:/pages/]\norigin = http://127.0.0.1:{self.origin.number}\n",
+        )
+        for target, status in (("/a", 404), ("/a?k=1", 404), ("/a?k=1", 503)):
+            got = await self.get(target, origin=OURS)
+            self.assertEqual((status, b"page"), (got.status, got.body))
+            self.assertEqual((OURS, "Origin"), self.allowed(got))
+
     async def test_preflight(self) -> None:
         """Answered before limits, access and origin; logged; nothing for who is not listed."""
         await self.shield(
