@@ -99,7 +99,7 @@ def _show(
     Intercept(
         request,
         downstream,
-        lambda got: got >= 300,
+        lambda got: got != 200,
         lambda _: give_back(ground, route, error, downstream),
         ground.location.around.call_soon,
         changed,

@@ -45,7 +45,9 @@ def _outward(record: LogRecord) -> LogRecord | None:
             each.record = (peer, wall, request.outer, *record[STATUS:])
             return None
         each = each.parent
-    status = request.status or record[STATUS]
+    status = record[STATUS]
+    if request.status and status == 200:
+        status = request.status  # a page with another status; its client may have left, too
     return (peer, wall, request.outer, status, *rest)  # type: ignore[return-value]  # as it was
 
 

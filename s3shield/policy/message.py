@@ -90,8 +90,8 @@ class InnerRequest(Request):
     outer: the client's own, which the access log shows. hops: redirects so far. tried:
     numbers of the locations whose `try_files` were. probe: it is only asked whether there
     is something: no page of an error is wanted, no `try_files`. page: it is for the page of
-    an error, and not for another error's. status: what the client is told in place of the
-    answer's status, 0 for that. quiet: the client does not get this answer, so the log's
+    an error, and not for another error's. status: what the client is told in place of an
+    answer's 200, 0 for that. quiet: the client does not get this answer, so the log's
     record of it, or of one made in its place, is kept in `record`. parent: the inner request
     in whose place it was made. counted: limits were asked about one of these. left: called
     when it is led to another location, whose pages of errors hold from then on.

@@ -293,6 +293,13 @@ class ErrorPageTests(Scenario):
         self.assertEqual(["/x", "/50x.html", "/none", "/404.html"], self.origin.targets())
         self.assertEqual([503, 404], [each["status"] for each in self.logged()])
 
+    async def test_page_without_a_body(self) -> None:
+        """What is no 200 is no page: a 204 shown as 404 would have no end."""
+        self.origin.answers["/404.html"] = answer(204)
+        await self.shield(self.PAGES)
+        got = await self.get("/none")
+        self.assertEqual((404, b"no such thing", True), (got.status, got.body, got.whole))
+
     async def test_long_errors(self) -> None:
         """A long body of an error is not waited for, and not mixed with the page."""
         self.pages()
@@ -364,7 +371,7 @@ class LeavingTests(Scenario):
         await until(lambda: len(self.origin.targets()) == 2, "the page to be asked for")
         client.transport.abortConnection()
         await until(self.logged, "the client's leaving to be told")
-        self.assertEqual(["/x"], [x["request_uri"] for x in self.logged()])
+        self.assertEqual([("/x", 499)], [(x["request_uri"], x["status"]) for x in self.logged()])
 
 
 class ClosedTests(Scenario):
