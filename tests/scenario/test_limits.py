@@ -10,6 +10,7 @@ from s3shield.front.counts import digests
 
 from .attack import FOR_LONG
 from .harness import Client, Scenario, answer, reactor, until
+from .test_http2 import Http2Scenario
 from .test_uploads import ALL, BODY, GOES_ON, UploadScenario, put
 
 LARGE = os.urandom(12_000_000)
@@ -299,3 +300,37 @@ class UploadTests(UploadScenario):
             self.assertEqual(503, (await client.take()).status)
             self.assertNotIn(GOES_ON, client.buffer)
         self.assertEqual(3, len(self.origin.asked))
+
+
+class Http2Tests(Http2Scenario):
+    """Streams are requests."""
+
+    async def test_streams(self) -> None:
+        """Each counts, one whose window is closed too, and goes at its own pace."""
+        body = LARGE[:150_000]
+        self.origin.answers["/s"] = answer(body=body, headers=FOR_LONG)
+        await self.shield(
+            "limit_conn = $remote_addr 2\nlimit_rate = 100k\nlimit_rate_after = 30k\n"
+            "limit_req = $http_x_key rate=1r/m\ncors_origin = https://a.example"
+        )
+        client = await self.client()
+        self.assertEqual(body, (await client.get("/s")).body)
+        slow = await self.client(greedy=False, window=1000)
+        streams = [slow.ask("/s") for _ in range(3)]
+        refused = await slow.answer(streams[2])
+        self.assertEqual(503, refused.status)
+        self.assertEqual(503, (await client.get("/s")).status)
+        await slow.until(lambda _: all(len(slow.replies[each].body) for each in streams[:2]))
+        self.assertEqual(503, (await client.get("/s", origin="https://a.example")).status)
+        slow.hang_up()
+        await until(lambda: slow.gone, "the slow client to go")
+        counts: Any = self.serving._front._limits._counts
+        known = digests(b"conn  $remote_addr")(b"127.0.0.1")
+        await until(lambda: not counts.under_way(known), "the counts to go")
+        streams = [client.ask("/s") for _ in range(2)]
+        for each in streams:
+            self.assertEqual(body, (await client.answer(each)).body)
+        got = [await client.get("/s", "HEAD", x_key="k", origin="https://a.example") for _ in "12"]
+        self.assertEqual([200, 503], [each.status for each in got])
+        for each in got:
+            self.assertEqual("https://a.example", each.headers["access-control-allow-origin"])
