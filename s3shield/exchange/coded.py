@@ -157,8 +157,8 @@ class CodedTransaction(Transaction):
         else:
             reader.stopProducing()
         self._follow(making, plan)
-        if begun and not making.fill.readers:
-            making.abandoned()  # its client has gone already
+        if begun:
+            making.look()
         return reader
 
     # Inside

@@ -168,6 +168,11 @@ class Making:
         if not (self._over or self._deserted(self)):
             self.stop()
 
+    def look(self) -> None:
+        """See whether anybody reads it: who began it may have gone already."""
+        if not (self._over or self.fill.readers):
+            self.abandoned()
+
     def stop(self) -> None:
         """It will not be whole: cut whoever reads it, and forget it."""
         if not self._over:
@@ -191,6 +196,7 @@ class Making:
         if reader is not None:
             reader.stopProducing()  # which does nothing when it has ended
         self.done.callback(None)
+        del self.fill  # which knows us: no cycle is left; its readers have it
 
     def _soon(self) -> None:
         """In a turn of its own: by then a short body is here to its end."""

@@ -54,6 +54,16 @@ def text_of(got: Got) -> bytes:
     return decoded(got.headers.get("content-encoding"), got.body)
 
 
+class Gone:
+    """A `Downstream` whose client has left."""
+
+    def start(self, head: bytes, length: int | None, producer: Any) -> None:
+        producer.stopProducing()
+
+    def on_gone(self, gone: Any) -> None:
+        gone()
+
+
 class CompressionScenario(Scenario):
     """An origin with a text at /a, and a longer one at /long."""
 
@@ -675,3 +685,17 @@ class MakingTests(CompressionScenario):
             self.assertNotIn("transfer-encoding", got.headers)
             self.assertEqual(("gzip", TEXT), (got.headers["content-encoding"], text_of(got)))
             await self.until_made()
+
+    async def test_gone_before_it_begins(self) -> None:
+        """A client that is gone when its answer begins leaves nothing running for itself."""
+        for option, kept in (("keep", True), ("cancel", False)):
+            await self.shield(f"fetch_on_abort = {option}")
+            await self.get("/long")
+            location, entry = self.entry("/long")
+            request = Request(b"GET", b"/long", {b"accept-encoding": b"br"}, host=b"shield.test")
+            route = self.serving._config.routing().route(request)
+            location.serve(request, route, Gone())
+            await self.until_made()
+            self.assertEqual(kept, location.forms.find(entry, b"br") is not None)
+            await self.serving._purger().everything()
+            await self.stop()

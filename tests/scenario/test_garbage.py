@@ -217,3 +217,35 @@ class LimitedCycleTests(Garbage):
         await self.shield(self.LIMITS)
         preflight = {"access_control_request_method": "GET", "origin": "https://a.example"}
         await self.leaves_nothing(self.answers(1000), "OPTIONS", **preflight)
+
+
+class CodedTests(Garbage):
+    """What a compressed form takes while it is made, and when it is stored."""
+
+    async def test_made(self) -> None:
+        """Of a body that is at hand, of one that arrives, of one that is not stored."""
+        for size, more in ((2000, {}), (LONG, {}), (LONG, {"Cache-Control": "no-store"})):
+            await self.shield("compress = gzip", cache="inline_limit = 10k")
+            answers = self.answers(size, **{"Content-Type": "text/css", **more})
+            await self.leaves_nothing(answers, accept_encoding="gzip")
+            got = await self.get("/1", accept_encoding="gzip")
+            self.assertEqual("gzip", got.headers["content-encoding"])
+            await self.serving._purger().everything()
+            await self.stop()
+
+    async def test_stored(self) -> None:
+        """A form of a stored body, one from the cache, a 304."""
+        await self.shield("compress = gzip br", cache="inline_limit = 100")
+        for size in (2000, LONG):
+            prepare = self.answers(size, **{"Content-Type": "text/css"})
+            for number in range(3 * EACH):
+                prepare(f"/{number}")
+                await self.get(f"/{number}")
+            for _ in ("made", "stored"):
+                await self.leaves_nothing(lambda _: None, accept_encoding="gzip")
+            await self.leaves_nothing(
+                lambda _: None, accept_encoding="br", if_none_match='W/"e-br"'
+            )
+            got = await self.get("/1", accept_encoding="gzip")
+            self.assertEqual("gzip", got.headers["content-encoding"])
+            await self.serving._purger().everything()
