@@ -24,12 +24,7 @@ from s3shield.config import (
 )
 from s3shield.exchange import (
     Bodies,
-    CarefulLocation,
     Claiming,
-    CodedCarefulLocation,
-    CodedLocation,
-    Compressing,
-    Forms,
     Health,
     Invalidation,
     Location,
@@ -65,6 +60,7 @@ from s3shield.wire import (
     listen_socket,
 )
 
+from .compression import Compression
 from .errors import ServiceError
 from .origins import Origins
 
@@ -74,8 +70,6 @@ _UNLIMITED: Final = 1 << 60
 """Bytes: what `client_max_body_size = 0` says."""
 _DISK_THREADS: Final = 8
 """Threads that read cold bodies and write new ones."""
-_COMPRESS_THREADS: Final = 2
-"""Threads that compress, where a location wants it: the event loop needs the core too."""
 
 
 class Serving:
@@ -120,15 +114,7 @@ class Serving:
         # All of them now: who starts a thread waits for it, and later that would be the loop.
         self._threads = ThreadPool(_DISK_THREADS, _DISK_THREADS, "s3shield-disk")
         self._threads.start()
-        self._compressing = self._compress_threads = None
-        if any(each.cache and each.compression.codings for each in config.locations):
-            self._compress_threads = ThreadPool(
-                _COMPRESS_THREADS, _COMPRESS_THREADS, "s3shield-compress"
-            )
-            self._compress_threads.start()
-            self._compressing = Compressing(
-                partial(deferToThreadPool, reactor, self._compress_threads)
-            )
+        self._compression = Compression(reactor, config.locations)
         try:
             for cache in config.caches.values():
                 self._zones[cache.name] = self._zone(cache, shared=shared)
@@ -291,8 +277,7 @@ class Serving:
         for health in self._health:
             health.stop()
         await self._origins.close()
-        if self._compressing is not None:
-            self._compressing.stop()
+        self._compression.stop()
         for zone in self._zones.values():
             await zone.settled()
         self._close()
@@ -306,8 +291,7 @@ class Serving:
             evictor.stop()
         self._front.stop()
         self._threads.stop()
-        if self._compress_threads is not None:
-            self._compress_threads.stop()
+        self._compression.close()
         for zone in self._zones.values():
             if zone.claiming is not None:
                 zone.claiming.close()
@@ -363,9 +347,7 @@ class Serving:
             and self._config.buckets[location.bucket].replica is not None,
         )
         zone = None if location.cache is None else self._zones[location.cache]
-        kind = CarefulLocation if rules.need_care(location.policy) else Location
-        if zone is not None and location.compression.codings:
-            kind = CodedCarefulLocation if kind is CarefulLocation else CodedLocation
+        kind = self._compression.kind(location, careful=rules.need_care(location.policy))
         made = kind(
             str(location.pattern),
             location.policy,
@@ -376,17 +358,7 @@ class Serving:
             rules=rules,
             bodies=self._bodies(location),
         )
-        if isinstance(made, CodedLocation | CodedCarefulLocation):
-            assert self._compressing is not None
-            made.forms = Forms(
-                location.compression,
-                location.policy,
-                made.zone,
-                around,
-                self._compressing,
-                largest=made.largest,
-                keep_filling=made.keep_filling,
-            )
+        self._compression.equip(location, made, around)
         if location.purge_allow:
             made.purge_method = PurgeMethod(location.purge_allow, zone, self._clock)
         return made

@@ -96,7 +96,7 @@ class CompressionScenario(Scenario):
     async def until_made(self) -> None:
         """Wait for the end of all that is being made."""
         assert self.serving is not None
-        compressing = self.serving._compressing
+        compressing = self.serving._compression.compressing
         assert compressing is not None
         await until(lambda: not compressing.running, "the forms to be made")
 
@@ -564,7 +564,7 @@ class MakingTests(CompressionScenario):
         client.transport.abortConnection()
         await until(lambda: client.ended, "the client to be gone")
         assert self.serving is not None
-        running = self.serving._compressing.running
+        running = self.serving._compression.compressing.running
         await until(lambda: all(not each.fill.readers for each in running), "the reader to be gone")
         self.assertEqual(1, len(running))
         held[0].send(LONG[50_000:])
@@ -608,7 +608,7 @@ class MakingTests(CompressionScenario):
         client.transport.pauseProducing()
         client.send(b"GET /long HTTP/1.1\r\nHost: a\r\nAccept-Encoding: zstd\r\n\r\n")
         assert self.serving is not None
-        running = self.serving._compressing.running
+        running = self.serving._compression.compressing.running
         await until(lambda: [True for each in running if each._held], "us to be stopped")
         await until(
             lambda: any(each.paused for each in self.origin.open), "the origin to be stopped"
@@ -672,7 +672,7 @@ class MakingTests(CompressionScenario):
             await client.more()
         serving, self.serving = self.serving, None
         await serving.stop(0.01)
-        self.assertEqual(set(), serving._compressing.running)
+        self.assertEqual(set(), serving._compression.compressing.running)
         self.access_log.close()
 
     async def test_old_client(self) -> None:
