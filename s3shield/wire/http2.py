@@ -57,12 +57,13 @@ class Http2Channel(Receiving):
         self._since = self._made = self.now()
         transport.registerProducer(self, True)
         factory.channel_made(self)
-        factory.deadlines.watch(self, self._made + factory.client_header_timeout)
+        # Where we stop serving already, its handshake was too late to be told so first: it is
+        # served once, for many clients do not try again what a GOAWAY forbade them to send.
+        patience = _ACK_TIMEOUT if factory.draining else factory.client_header_timeout
+        factory.deadlines.watch(self, self._made + patience)
         self._state.initiate_connection()
         self._state.increment_flow_control_window(CONNECTION_WINDOW - 0xFFFF)
         self._put()
-        if factory.draining:
-            self.drain()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """See `IProtocol`."""
@@ -139,6 +140,8 @@ class Http2Channel(Receiving):
             return self._until
         for stream in list(self._streams.values()):
             self._look_at(stream, now)
+        if factory.draining and not self._streams and now - self._made >= _ACK_TIMEOUT:
+            self.drain()
         if self._drain_since is not None and self._last is None:
             if now - self._drain_since < _ACK_TIMEOUT:
                 return self._drain_since + _ACK_TIMEOUT

@@ -614,6 +614,22 @@ class Draining(Over2):
         await client.answer(number)
         await drained
 
+    async def test_late_connection(self):
+        """A handshake that ends when we drain already: one answer, and then GOAWAY."""
+        client = await self.client()
+        await self.late(client)
+        drained = self.factory.drain()
+        await client.until(lambda client: len(client.goodbyes) == 2)
+        late, silent = await self.client(), await self.client()
+        self.assertEqual(late.goodbyes, [])
+        self.assertTrue((await late.get("/x")).whole)
+        await late.until(lambda client: client.gone)
+        self.tick(4)
+        await silent.until(lambda client: client.gone)
+        self.assertNoResult(drained)
+        answer(self.site.late[0])
+        await drained
+
     async def test_abort(self):
         """`abort` cuts them all."""
         client = await self.client()
