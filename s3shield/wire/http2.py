@@ -31,6 +31,7 @@ CONNECTION_WINDOW: Final = 1024 * 1024
 """Bytes on their way on all streams of a connection together."""
 
 _ALL: Final = 2**31 - 1
+_SOON: Final = 1.0
 _ACK_TIMEOUT: Final = 2.0
 
 
@@ -41,6 +42,7 @@ class Http2Channel(Receiving):
     def __init__(self, factory: ChannelFactory) -> None:
         super().__init__(factory)
         self._drain_since: float | None = None
+        self._due = False  # to say GOAWAY when the client sends something, or soon
         self._flow = Progress()
 
     # Twisted's side.
@@ -57,13 +59,19 @@ class Http2Channel(Receiving):
         self._since = self._made = self.now()
         transport.registerProducer(self, True)
         factory.channel_made(self)
-        # Where we stop serving already, its handshake was too late to be told so first: it is
-        # served once, for many clients do not try again what a GOAWAY forbade them to send.
+        # A handshake may end when we stop serving already. Its first requests are on their way,
+        # and many clients do not try again what a GOAWAY forbade them to send: not at once.
         patience = _ACK_TIMEOUT if factory.draining else factory.client_header_timeout
         factory.deadlines.watch(self, self._made + patience)
         self._state.initiate_connection()
         self._state.increment_flow_control_window(CONNECTION_WINDOW - 0xFFFF)
         self._put()
+
+    def dataReceived(self, data: bytes) -> None:
+        """See `IProtocol`."""
+        if self._due:
+            self.drain()
+        super().dataReceived(data)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """See `IProtocol`."""
@@ -107,7 +115,14 @@ class Http2Channel(Receiving):
         """
         if self._ended or self._drain_since is not None:
             return
-        self._drain_since = now = self.now()
+        now = self.now()
+        if not self._due and (self._streams or now - self._since < _SOON):
+            # Together with the end of a response it would meet what the client asks for then,
+            # and has not sent: some give that up. In front of responses it does not.
+            self._due = True
+            self.factory.deadlines.watch(self, now + _SOON)
+            return
+        self._drain_since = now
         # With one write: after a GOAWAY clients that are made with h2 bear no PING.
         self._state.ping(b"draining")
         self._say_goodbye(_ALL)
@@ -140,7 +155,10 @@ class Http2Channel(Receiving):
             return self._until
         for stream in list(self._streams.values()):
             self._look_at(stream, now)
-        if factory.draining and not self._streams and now - self._made >= _ACK_TIMEOUT:
+        if factory.draining and self._drain_since is None:
+            if now - self._made < _ACK_TIMEOUT and not self._due:
+                return self._made + _ACK_TIMEOUT
+            self._due = True
             self.drain()
         if self._drain_since is not None and self._last is None:
             if now - self._drain_since < _ACK_TIMEOUT:

@@ -197,8 +197,6 @@ class Sending(Protocol):
         """All of a response has been made frames of."""
         # The client need not send the rest of a body that is of no use (section 8.1).
         self._forget(stream, None if stream.complete else ErrorCodes.NO_ERROR)
-        if self.factory.draining:
-            self.drain()
 
     def _forget(self, stream: Stream, code: ErrorCodes | None) -> None:
         self._streams.pop(stream.number, None)
@@ -250,9 +248,6 @@ class Sending(Protocol):
     def _write(self, data: bytes) -> None:
         self._sent += len(data)
         self.transport.write(data)
-
-    def drain(self) -> None:
-        """See `Http2Channel.drain`."""
 
     def look(self, now: float) -> float | None:
         """See `Timed`; a whole channel has deadlines."""

@@ -201,7 +201,7 @@ class PaceTests(Http2Scenario):
         number = client.ask("/l")
         await until(lambda: sent and sent[0].paused, "the origin to be paused")
         self.assertLess(self.origin.sent, 30_000_000)
-        self.assertEqual(65_535, len(client.replies[number].body))
+        await client.until(lambda client: len(client.replies[number].body) == 65_535)
         # The connection's window is shut, not the stream's alone.
         client.conn.increment_flow_control_window(1000)
         client.flush()
