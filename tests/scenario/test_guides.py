@@ -76,7 +76,7 @@ class Nginx(Guides):
     """From nginx."""
 
     page = "from-nginx.rst"
-    examples = 7
+    examples = 6
     key = SCOPED.format("us-east-1")
 
     async def test_basic(self) -> None:
@@ -114,16 +114,11 @@ class Nginx(Guides):
         await self.begin(4)
         await self.fetch("/x", "/my-private-bucket/x", self.key)
 
-    async def test_closed(self) -> None:
-        """What nginx showed to some is shown to nobody; S3 is not asked."""
-        await self.begin(5)
-        self.assertEqual(405, (await self.get("/internal-docs/x")).status)
-        self.assertEqual([], self.origin.asked)
-
     async def test_internal(self) -> None:
-        """A server for the internal network shows it there."""
-        await self.begin(6)
-        await self.fetch("/internal-docs/x", "/my-private-bucket/internal-docs/x", self.key)
+        """Who is not of the internal network is refused, and S3 not asked."""
+        await self.begin(5)
+        self.assertEqual(403, (await self.get("/internal-docs/x")).status)
+        self.assertEqual([], self.origin.asked)
 
 
 class Apache(Guides):
