@@ -55,7 +55,7 @@ MEMORY_FD: Final = 5
 FIRST_SOCKET_FD: Final = 6
 EXIT_CANNOT_START: Final = 3
 """A worker's exit status when it could not start; why is in its report."""
-STOP_GRACE: Final = 0.5
+STOP_GRACE: Final = 1.0
 RELOAD_GRACE: Final = 5.0
 """Seconds for which a client's connection must be idle to be closed, at a stop, where somebody
 waits for the end, and at a reload, where nobody does."""

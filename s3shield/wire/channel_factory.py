@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -20,6 +20,9 @@ from s3shield.wire.server import ServerChannel
 from s3shield.wire.upload import BodyPlan
 
 __all__ = ["ChannelFactory"]
+
+_A_TURN: Final = 0.02
+"""Seconds in which the event loop looks at every socket once at least."""
 
 
 class _Open(Protocol):
@@ -115,7 +118,12 @@ class ChannelFactory(ServerFactory):
 
     def _sweep_later(self, seconds: float) -> None:
         if self.draining and self.grace and self._sweep is None:
-            self._sweep = self._clock.callLater(seconds, self._close_idle)
+            self._sweep = self._clock.callLater(seconds, self._look_first)
+
+    def _look_first(self) -> None:
+        # Timers come before sockets in a turn of the loop: after a busy one, or one in which the
+        # process had to wait, a request may lie there that has not been read.
+        self._sweep = self._clock.callLater(_A_TURN, self._close_idle)
 
     def _close_idle(self) -> None:
         self._sweep = None

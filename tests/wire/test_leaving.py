@@ -36,9 +36,23 @@ class Leaving:
         await self.turn()
         self.assertEqual((client.eof, self.factory.connections), (False, 1))
         self.clock.advance(1)
+        self.clock.advance(0.1)
         await client.ended()
         await drained
         self.assertNotIn(CLOSE, client.received)
+
+    async def test_unread(self):
+        """A request that has come and was not read when the grace is over is served."""
+        client, drained = await self.used()
+        channel = await self.channel()
+        channel.transport.pauseProducing()
+        client.send(GET % b"2")
+        for _ in range(5):
+            await self.turn()
+        self.clock.advance(4)  # as when the process had no processor for so long
+        channel.transport.resumeProducing()
+        self.assertIn(CLOSE + b"\r\nGET /2", await client.ended())
+        await drained
 
     async def test_new(self):
         """Who has connected and asked nothing yet is served as well; so is who comes later."""
@@ -60,6 +74,7 @@ class Leaving:
         client = await self.connect()
         await self.channel()
         self.clock.advance(4)
+        self.clock.advance(0.1)
         await client.ended()
 
     async def test_head_is_out(self):
