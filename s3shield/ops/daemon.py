@@ -200,6 +200,7 @@ class Daemon(Service):
         self.log.info("ready: {where}", where=self._now.where)
         self._now.keys.start()
         self._now.certificates.start()
+        self._reloads.allow()
         if self._serving is not None:
             self._stalls = watch_stalls(self._reactor, self._plan.config.daemon.stall_log, self.log)
 
@@ -285,12 +286,14 @@ class Daemon(Service):
         try:
             if plan.pid_file != before.plan.pid_file:
                 _write_pid(plan)
-            self._reloaded = True
             self._leaving.add(new.workers)
-            await before.workers.share()
+            alone = before.plan.workers == 1 and not self._reloaded
+            self._reloaded = True
+            if alone:
+                await self._in_time(before.workers.share())
             if self._stop_asked:
                 raise StartError("the daemon is stopping")
-            await self._in_time(new.workers)
+            await self._in_time(new.workers.start())
         except BaseException:
             self._sockets.give_back(lot)
             if plan.pid_file != before.plan.pid_file:
@@ -306,11 +309,11 @@ class Daemon(Service):
             self.log.warn("{warning}", warning=warning)
         return f"reloaded: {new.where}"
 
-    def _in_time(self, workers: Workers) -> Deferred[None]:
+    def _in_time(self, waited: Deferred[None]) -> Deferred[None]:
         def too_late(_: object, seconds: float) -> NoReturn:
-            raise WorkerFailed(f"the new workers are not ready after {seconds:g} s")
+            raise WorkerFailed(f"the workers are not ready after {seconds:g} s")
 
-        return workers.start().addTimeout(_RELOAD_TIMEOUT, self._reactor, onTimeoutCancel=too_late)
+        return waited.addTimeout(_RELOAD_TIMEOUT, self._reactor, onTimeoutCancel=too_late)
 
     def _settle(self, before: _Generation) -> None:
         """Let go of what the configuration before had and this one has not."""

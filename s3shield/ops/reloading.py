@@ -44,6 +44,7 @@ class Reloads:
         self._outcome = outcome
         self._wall = wall
         self._again = False
+        self._allowed = False
         self.under_way = False
         self.stopped = False
 
@@ -51,11 +52,17 @@ class Reloads:
         """Reload, now or when the one under way is done."""
         if self.stopped:
             return
-        if self.under_way:
+        if self.under_way or not self._allowed:
             self._again = True
             return
         self.under_way = True
         Deferred.fromCoroutine(self._run()).addErrback(self._bug)
+
+    def allow(self) -> None:
+        """The first start is done: what has been asked for meanwhile can be done now."""
+        self._allowed = True
+        if self._again:
+            self.ask()
 
     async def _run(self) -> None:
         try:

@@ -115,6 +115,7 @@ class _Worker:
     begun: bytes
     status: int = 0
     stopping: bool = False
+    wishes: list[bytes] | None = attrs.field(factory=list)  # None: ready
     access_log: AccessLog | None = None
     serving: Any = None
     stalls: StallWatch | None = None
@@ -160,9 +161,15 @@ class _Worker:
         self.stalls = watch_stalls(self.reactor, self.plan.config.daemon.stall_log, self.log)
         if not _report("ready"):
             self.orphaned()
+        wishes, self.wishes = self.wishes or [], None
+        for line in wishes:
+            self.told(line)
 
     def told(self, line: bytes) -> None:
-        """Do what the parent wishes."""
+        """Do what the parent wishes, or will when all is ready."""
+        if self.wishes is not None:
+            self.wishes.append(line)
+            return
         word, _, rest = line.partition(b" ")
         if word == b"share":
             self.share()

@@ -15,6 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from s3shield.cli.command import Console
 from s3shield.cli.reload import run
+from tests.ops.test_daemon import Running
 from tests.ports import free_port
 from tests.scenario.harness import Client, answer, until
 
@@ -193,3 +194,42 @@ class ReloadTests(Workers):
         self.assertEqual(await deferToThread(self.daemon.process.wait, 90), 0)
         self.assertEqual(await self.command(), (1, "", ANY))
         self.assertFalse(Path(f"{pid_file}.reload").exists())
+
+    async def test_activated(self) -> None:
+        """One worker becomes two; the daemon is stopped and started on a socket that stays."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.addCleanup(listening.close)
+        self.port = listening.getsockname()[1]
+        text = self.config_text("", "", "").replace("127.0.0.1:0", "systemd:0")
+        (self.folder / "s3shield.ini").write_text(text.replace("workers = 0", "workers = 1"))
+        self.start_daemon(listening)
+        await deferToThread(self.daemon.until, "ready: listening on systemd:0, 1 worker")
+        load = Load(self)
+        self.addCleanup(load.stop)
+        await load.more(20)
+        await self.reload(("workers = 1", "workers = 2"))
+        self.assertEqual(self.count("reloaded: listening on systemd:0, 2 workers"), 1)
+        await load.more(20)
+        self.daemon.process.terminate()
+        self.assertEqual(await deferToThread(self.daemon.process.wait, 90), 0)
+        self.start_daemon(listening)
+        await load.more(20)
+        # Several in a row are at least one, at most two; a stop in the midst of it is a stop.
+        for _ in range(5):
+            self.daemon.process.send_signal(signal.SIGHUP)
+        await deferToThread(self.daemon.until, "reloaded: ")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        await load.more(5)
+        await load.end()
+        self.daemon.process.terminate()
+        self.assertEqual(await deferToThread(self.daemon.process.wait, 90), 0)
+        self.daemon.all_gone()
+        self.assertIn(self.count("reloaded: "), (1, 2, 3))
+        self.assertEqual([line for line in self.daemon.lines if "Traceback" in line], [])
+
+    def start_daemon(self, listening: socket.socket) -> None:
+        """Start it on an inherited socket."""
+        self.daemon = Running(self.folder, "-c", "s3shield.ini", activated=listening)
+        self.addCleanup(self.daemon.clean)

@@ -50,12 +50,27 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
 
 class Running:
-    """A twistd process; its output arrives line by line."""
+    """A twistd process; its output arrives line by line.
 
-    def __init__(self, folder: Path, *words: str, before: tuple[str, ...] = ("-n",)) -> None:
+    activated: a listening socket that it is started with, as systemd does (sd_listen_fds(3)).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        before: tuple[str, ...] = ("-n",),
+        activated: socket.socket | None = None,
+    ) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        code, fds = TWISTD, []
+        if activated is not None:
+            fds.append(activated.fileno())
+            code = f"import os; os.dup2({fds[0]}, 3); pid = str(os.getpid()); {TWISTD}"
+            code = code.replace("run()", "os.environ.update(LISTEN_FDS='1', LISTEN_PID=pid); run()")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TWISTD, *before, "s3shield", *words],
+            [sys.executable, "-c", code, *before, "s3shield", *words],
+            pass_fds=fds,
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
