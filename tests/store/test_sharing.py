@@ -89,6 +89,21 @@ class SharingTests(StoreTests, SynchronousTestCase):
         worker(b"remove", b"theirs")
         self.assertIsNone(self.get(store, b"theirs"))
 
+    def test_shared_later(self):
+        """A store that one process had alone is shared from then on: what waits, and what comes."""
+        store = self.make_store(shared=False)
+        self.put(store, b"key", b"one")
+        store.share()
+        worker = self.make_worker()
+        self.assertEqual(worker(b"get", b"key"), b"one")
+        self.hold_commits(store)
+        self.put(store, b"key", b"two")
+        self.assertEqual(worker(b"get", b"key"), b"two")
+        worker(b"remove", b"key")
+        self.assertIsNone(self.get(store, b"key"))
+        store.share()
+        self.assertIsNone(self.get(store, b"key"))
+
     def test_later_change_wins(self):
         """Two processes change one entry: the later change stays, whoever commits first."""
         store = self.make_store()
