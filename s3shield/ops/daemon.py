@@ -7,15 +7,12 @@ the logs again, SIGHUP reads the configuration again, see `reloading`.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
-import resource
 import signal
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -32,17 +29,19 @@ from s3shield.ops.certificates import Certificates
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.handover import Handover
 from s3shield.ops.key_watch import KeyWatch
+from s3shield.ops.notify import Notify
 from s3shield.ops.outcome import OutcomeFile, outcome_path
+from s3shield.ops.pid_file import remove_pid, write_pid
 from s3shield.ops.plan import Plan, StartError
 from s3shield.ops.reloading import Reloads
 from s3shield.ops.service_module import first_error, load_service
 from s3shield.ops.sockets import Lot, Sockets
 from s3shield.ops.stall_watch import StallWatch, watch_stalls
+from s3shield.ops.surroundings import raise_file_limit
 from s3shield.ops.workers import STOP_GRACE, WorkerFailed, Workers
 
 __all__ = ["Daemon"]
 
-_MOST_FILES: Final = 1 << 20
 _RELOAD_TIMEOUT: Final = 60.0
 """Seconds for new workers to be ready: past it the reload is given up."""
 
@@ -103,7 +102,8 @@ class Daemon(Service):
         self._leaving: set[Workers] = set()  # of other generations
         self._now = self._generation(plan, lot)
         self._outcome = OutcomeFile(outcome_path(plan.pid_file, os.environ))
-        self._reloads = Reloads(self._reload, lambda: self._outcome, time.time)
+        self._reloads = Reloads(self._reload, lambda: self._outcome, time.time, self._reload_ended)
+        self._notify = Notify.of(os.environ, os.getpid(), reactor)
 
     @property
     def _plan(self) -> Plan:
@@ -158,7 +158,7 @@ class Daemon(Service):
     def privilegedStartService(self) -> None:
         """Write the pid file: after daemonizing, before privileges are dropped."""
         try:
-            _write_pid(self._plan)
+            write_pid(self._plan)
         except StartError as error:
             self._refuse(str(error))
         self._outcome.make(self._plan.uid)
@@ -168,7 +168,7 @@ class Daemon(Service):
         """Start serving, or the workers; ends the process with status 1 when that fails."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
         atexit.register(self._exit)
-        _raise_file_limit()
+        raise_file_limit()
         self._reactor.callWhenRunning(self._take_signals)
         self._reactor.callWhenRunning(self._begin)
 
@@ -198,11 +198,17 @@ class Daemon(Service):
 
     def _ready(self, _: object) -> None:
         self.log.info("ready: {where}", where=self._now.where)
+        self._notify.ready(self._now.where)
+        self._notify.watch(self._silent)
         self._now.keys.start()
         self._now.certificates.start()
         self._reloads.allow()
         if self._serving is not None:
             self._stalls = watch_stalls(self._reactor, self._plan.config.daemon.stall_log, self.log)
+
+    def _silent(self) -> list[str]:
+        workers = self._now.workers
+        return [] if workers is None else workers.silent()
 
     def _failed(self, failure: Failure) -> None:
         """Say why, once, and end with status 1."""
@@ -216,6 +222,7 @@ class Daemon(Service):
                 print(error, file=sys.__stderr__)  # for the shell
         else:
             self.log.failure("cannot start", failure)
+        self._notify.failed(str(error))
         self._exit_status = 1
         self._stop_asked = True
         self._reactor.stop()
@@ -275,6 +282,7 @@ class Daemon(Service):
 
     async def _reload(self) -> str:
         """Serve by the file as it is now. Raises StartError, WorkerFailed, FirstError."""
+        self._notify.reloading()
         before = self._now
         plan = self._reread()
         if before.workers is None or not plan.workers:
@@ -285,7 +293,7 @@ class Daemon(Service):
         assert new.workers is not None
         try:
             if plan.pid_file != before.plan.pid_file:
-                _write_pid(plan)
+                write_pid(plan)
             self._leaving.add(new.workers)
             alone = before.plan.workers == 1 and not self._reloaded
             self._reloaded = True
@@ -297,7 +305,7 @@ class Daemon(Service):
         except BaseException:
             self._sockets.give_back(lot)
             if plan.pid_file != before.plan.pid_file:
-                _remove_pid(plan)
+                remove_pid(plan)
             self._leave(new.workers, new.workers.stop())
             raise
         self._leaving.discard(new.workers)
@@ -308,6 +316,10 @@ class Daemon(Service):
         for warning in plan.warnings:
             self.log.warn("{warning}", warning=warning)
         return f"reloaded: {new.where}"
+
+    def _reload_ended(self, good: bool, text: str) -> None:
+        refused = "" if good else f"; the last reload was refused: {text}"
+        self._notify.ready(f"{self._now.where}{refused}")
 
     def _in_time(self, waited: Deferred[None]) -> Deferred[None]:
         def too_late(_: object, seconds: float) -> NoReturn:
@@ -326,7 +338,7 @@ class Daemon(Service):
         if (error := self._errors.change(plan.error_target, plan.error_level)) is not None:
             self.log.error("cannot open the error log: {why}", why=error.strerror)
         if plan.pid_file != before.plan.pid_file:
-            _remove_pid(before.plan)
+            remove_pid(before.plan)
             self._outcome.remove()
             self._outcome = OutcomeFile(outcome_path(plan.pid_file, os.environ))
 
@@ -344,6 +356,7 @@ class Daemon(Service):
         """Drain and stop. Fires when no worker is left and the logs are closed."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         self._stop_asked = self._reloads.stopped = True
+        self._notify.stopping(self._plan.drain)
         self._now.keys.stop()
         self._now.certificates.stop()
         self._sockets.close()
@@ -361,40 +374,9 @@ class Daemon(Service):
         if self._access_log is not None:
             self._access_log.close()
         self._outcome.remove()
-        if (error := _remove_pid(self._plan)) is not None:
+        if (error := remove_pid(self._plan)) is not None:
             # Its directory belongs to the user the daemon was before.
             text = "cannot remove pid_file {path}: {reason}"
             self.log.info(text, path=self._plan.pid_file, reason=error.strerror)
         self._sockets.unlink()
         self.log.info("stopped")
-
-
-def _write_pid(plan: Plan) -> None:
-    """Write the pid file, if there is to be one. Raises StartError."""
-    path = plan.pid_file
-    if path is not None:
-        try:
-            Path(path).write_text(f"{os.getpid()}\n", encoding="ascii")
-        except OSError as error:
-            raise StartError(f"{plan.where('pid_file')}: {path}: {error.strerror}") from error
-
-
-def _remove_pid(plan: Plan) -> OSError | None:
-    """Remove the pid file; return why that cannot be done."""
-    try:
-        if plan.pid_file is not None:
-            Path(plan.pid_file).unlink(missing_ok=True)
-    except OSError as error:
-        return error
-    return None
-
-
-def _raise_file_limit() -> None:
-    """Take as many descriptors as this process may have: one or two a connection are needed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard if hard != resource.RLIM_INFINITY else _MOST_FILES, _MOST_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    # macOS names a hard limit that it does not grant.
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -25,7 +25,7 @@ from s3shield.ops.access_log import AccessLog
 from s3shield.ops.certificates import Certificates
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.log_format import compile_format
-from s3shield.ops.workers import usable_cpus
+from s3shield.ops.surroundings import usable_cpus
 
 __all__ = ["Plan", "StartError", "make_plan"]
 

@@ -29,7 +29,8 @@ __all__ = ["Reloads"]
 class Reloads:
     """reload: does it; says in a line what is so now. Raises StartError or WorkerFailed.
 
-    outcome: returns where it is told besides the log. wall: epoch seconds.
+    outcome: returns where it is told besides the log. wall: epoch seconds. ended: is told, too:
+    whether it was done, and the text.
     """
 
     log = Logger()
@@ -39,10 +40,12 @@ class Reloads:
         reload: Callable[[], Awaitable[str]],
         outcome: Callable[[], OutcomeFile],
         wall: Callable[[], float],
+        ended: Callable[[bool, str], None],
     ) -> None:
         self._reload = reload
         self._outcome = outcome
         self._wall = wall
+        self._ended = ended
         self._again = False
         self._allowed = False
         self.under_way = False
@@ -73,6 +76,7 @@ class Reloads:
                 good, text = await self._once()
                 if not self.stopped:
                     self._outcome().write(Outcome(began, good, text))
+                    self._ended(good, text)
         finally:
             self.under_way = False
 

@@ -175,6 +175,8 @@ class _Worker:
             self.share()
         elif word == b"retire":
             self.retire(None if rest == b"-" else float(rest))
+        elif word == b"how":
+            _report("well")
 
     def share(self) -> None:
         """Let other processes into the caches."""

@@ -2,24 +2,18 @@
 
 A worker inherits the listening sockets, a piece of memory that all have in common, and two
 pipes. On `CONTROL_FD` it gets a line with what it starts with, see `handover`; then, line by line,
-`share` (other processes are about to open the same caches) and `retire` (a reload has been done:
-drain, for so many seconds at most, and exit); the end of file says that the parent is gone. On
-`REPORT_FD` it writes `ready`, or `failed` and why, and `shared` when it has done so. The rest is
-signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
+`share` (other processes are about to open the same caches), `retire` (a reload has been done:
+drain, for so many seconds at most, and exit) and `how` (is its loop turning?); the end of file says
+that the parent is gone. On `REPORT_FD` it writes `ready`, or `failed` and why, `shared` when it has
+done so, and `well`. The rest is signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import site
 import socket
-import sys
-import sysconfig
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
@@ -34,6 +28,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from s3shield.ops.surroundings import shared_memory, worker_environment
+
 __all__ = [
     "CONTROL_FD",
     "EXIT_CANNOT_START",
@@ -44,9 +40,6 @@ __all__ = [
     "STOP_GRACE",
     "WorkerFailed",
     "Workers",
-    "shared_memory",
-    "usable_cpus",
-    "worker_environment",
 ]
 
 CONTROL_FD: Final = 3
@@ -72,31 +65,6 @@ class WorkerFailed(Exception):  # noqa: N818  # says what happened, as Twisted's
     """A worker could not start. Its text is the worker's own sentence."""
 
 
-def usable_cpus() -> int:
-    """Return how many processors this process may run on: what `workers = auto` means."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def worker_environment() -> dict[str, str]:
-    """Return the environment in which a fresh interpreter finds this same package."""
-    environment = dict(os.environ)
-    root = str(Path(__file__).resolve().parents[2])
-    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    if root not in installed | set(site.getsitepackages()) | {site.getusersitepackages()}:
-        others = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = root + (os.pathsep + others if others else "")
-    return environment
-
-
-def shared_memory() -> BinaryIO:
-    """Return an empty file without a name, for what worker processes share."""
-    if sys.platform == "linux":
-        return os.fdopen(os.memfd_create("s3shield"), "r+b", buffering=0)
-    return cast(BinaryIO, tempfile.TemporaryFile(buffering=0))  # the caller's
-
-
 class _Slot:
     """One worker's place: who sits in it now, and when the next one comes."""
 
@@ -118,6 +86,7 @@ class _Worker(ProcessProtocol):
         self.started = started
         self.ready = False
         self.gone = False
+        self.asked_how = False
         self.pid = 0
         self._report = b""
         self._asked: list[Deferred[None]] = []
@@ -133,10 +102,23 @@ class _Worker(ProcessProtocol):
             self.ready = True
             self._report = self._report.removeprefix(b"ready\n")
             self._owner.worker_ready(self)
-        if self.ready and self._report.endswith(b"\n"):
-            word, _, why = self._report.decode("utf-8", "replace").strip().partition(" ")
-            self._report = b""
-            self.shared(WorkerFailed(why) if word == "unshared" else None)
+        if not self.ready:
+            return
+        *lines, self._report = self._report.split(b"\n")
+        for line in lines:
+            word, _, why = line.decode("utf-8", "replace").partition(" ")
+            if word == "well":
+                self.asked_how = False
+            else:
+                self.shared(WorkerFailed(why) if word == "unshared" else None)
+
+    def ask_how(self) -> bool:
+        """Ask how it is; return whether it has said so since it was asked before."""
+        answered = not self.asked_how
+        if answered:
+            self.asked_how = True
+            self.tell(b"how\n")
+        return answered
 
     def shared(self, error: WorkerFailed | None = None) -> None:
         """It has let others into its caches, or cannot, or is no more."""
@@ -308,6 +290,14 @@ class Workers:
         for worker in self._running():
             if worker.ready:
                 worker.send(signal.SIGUSR1)
+
+    def silent(self) -> list[str]:
+        """Ask all that are ready how they are; name those that have not answered the last time.
+
+        Those that are to end are let alone.
+        """
+        ready = [worker for worker in self._running() if worker.ready and not self._leaving]
+        return [f"{w.slot.index}, pid {w.pid}" for w in ready if not w.ask_how()]
 
     def _running(self) -> list[_Worker]:
         return [slot.worker for slot in self._slots if slot.worker is not None]

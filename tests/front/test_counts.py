@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from s3shield.access import REFUSED, Leak
 from s3shield.front import counts as module
 from s3shield.front.counts import COLUMNS, Counts, digests
-from s3shield.ops.workers import shared_memory
+from s3shield.ops.surroundings import shared_memory
 
 ONE = Leak(1)
 """One request, and the next in a thousand seconds."""

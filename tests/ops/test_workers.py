@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from s3shield.ops.workers import WorkerFailed, Workers, usable_cpus, worker_environment
+from s3shield.ops.surroundings import usable_cpus, worker_environment
+from s3shield.ops.workers import WorkerFailed, Workers
 
 CHILD = """
 import os, signal, socket, sys
