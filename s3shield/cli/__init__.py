@@ -17,12 +17,14 @@ from . import (
     doctor,
     explain,
     import_config,
+    logs,
     presign,
     purge,
     reload,
     rotate,
     sign_url,
     signing_key,
+    stop,
     verify,
 )
 from .command import Console
@@ -34,14 +36,18 @@ _COMMANDS: Final = (
     doctor,
     explain,
     import_config,
+    logs,
     presign,
     purge,
     reload,
     rotate,
     sign_url,
     signing_key,
+    stop,
     verify,
 )
+_INTERRUPTED: Final = 130
+"""What shells make of a process that SIGINT has ended."""
 _EXAMPLES: Final = """\
 examples:
   look for mistakes in a configuration, without starting anything:
@@ -64,6 +70,10 @@ examples:
     s3shield purge -c /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
   have the daemon serve by its configuration as it is now, without a request dropped:
     s3shield reload -c /etc/s3shield/s3shield.ini
+  end the daemon when what is under way is done:
+    s3shield stop -c /etc/s3shield/s3shield.ini
+  see what is asked for as it happens, errors only:
+    s3shield logs -c /etc/s3shield/s3shield.ini --status 5xx
   make a configuration of nginx's or Apache's:
     s3shield import -o s3shield.ini /etc/nginx/nginx.conf
   read all that is stored and compare it with its checksums:
@@ -94,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name; None: the process's).
 
     Returns the exit status: 0, 1 for something wrong with what was given, 2 for wrong
-    usage. `--help` and `--version` end the process, as argparse does.
+    usage, 130 when it was interrupted. `--help` and `--version` end the process, as argparse does.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     parser, commands = _parser()
@@ -116,4 +126,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone, as `head` does; nothing more can be said to it.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
         return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return status

@@ -8,9 +8,9 @@ from typing import TextIO, TypeAlias
 
 import attrs
 
-from s3shield.config import Config, ConfigErrors, load
+from s3shield.config import Config, ConfigErrors, load, parse_millis, parse_size
 
-__all__ = ["Command", "Console", "Subparsers", "add_command", "loaded"]
+__all__ = ["Command", "Console", "Subparsers", "add_command", "duration", "loaded", "size"]
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # no other name
 
@@ -66,3 +66,13 @@ def loaded(file: str, console: Console) -> Config | None:
     except ConfigErrors as why:
         console.err(why.render())
         return None
+
+
+def duration(text: str) -> float:
+    """Read a time as the configuration writes it, in seconds. Raises ValueError."""
+    return parse_millis(text) / 1000
+
+
+def size(text: str) -> int:
+    """Read a size as the configuration writes it, in bytes. Raises ValueError."""
+    return parse_size(text)

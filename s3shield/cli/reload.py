@@ -12,6 +12,7 @@ from typing import Final
 from s3shield.ops import OutcomeFile, outcome_path
 
 from .command import Console, Subparsers, add_command, loaded
+from .running import pid_in, runs
 
 __all__ = ["add_parser", "run"]
 
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     pid = args.pid
     try:
         if pid is None:
-            pid = _pid_in(pid_file)
+            pid = pid_in(pid_file)
         if pid <= 1:  # kill(2) takes these for groups of processes
             raise ValueError(f"{pid} is no daemon's process id")
         file = OutcomeFile(outcome_path(pid_file, console.environ))
@@ -84,19 +85,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return _wait(file, asked, pid, console)
 
 
-def _pid_in(pid_file: str | None) -> int:
-    """Return the process id in a file. Raises ValueError with what is wrong."""
-    if pid_file is None:
-        raise ValueError("the configuration has no pid_file: say --pid")
-    try:
-        text = Path(pid_file).read_text(encoding="ascii", errors="replace").strip()
-    except OSError as why:
-        raise ValueError(f"{pid_file}: {why.strerror}: is the daemon running?") from None
-    if not (text.isdigit() and int(text) > 1):
-        raise ValueError(f"{pid_file}: there is no process id in it")
-    return int(text)
-
-
 def _wait(file: OutcomeFile, asked: float, pid: int, console: Console) -> int:
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
@@ -108,19 +96,9 @@ def _wait(file: OutcomeFile, asked: float, pid: int, console: Console) -> int:
             console.err(outcome.text)
             console.err("s3shield reload: nothing has changed, the configuration before goes on")
             return 1
-        if not _runs(pid):
+        if not runs(pid):
             console.err(f"s3shield reload: process {pid} has ended")
             return 1
         time.sleep(_PAUSE)
     console.err(f"s3shield reload: process {pid} has not said how it went; see the error log")
     return 1
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

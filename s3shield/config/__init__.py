@@ -12,6 +12,7 @@ from .secure import SecureConfig
 from .site import ErrorPage, SiteConfig
 from .text import escape
 from .tls import TlsConfig
+from .units import parse_millis, parse_size
 from .values import (
     AUTO,
     AccessLogConfig,
@@ -57,4 +58,6 @@ __all__ = [
     "escape",
     "load",
     "loads",
+    "parse_millis",
+    "parse_size",
 ]

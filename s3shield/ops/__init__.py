@@ -12,13 +12,14 @@ from s3shield.ops.daemon import Daemon
 from s3shield.ops.error_log import LEVELS, ErrorLog
 from s3shield.ops.file_look import FileLook, Mark, look_at
 from s3shield.ops.key_watch import KeyWatch
-from s3shield.ops.log_format import compile_format
+from s3shield.ops.log_format import COMBINED, compile_format
 from s3shield.ops.log_variables import LogRecord
 from s3shield.ops.outcome import Outcome, OutcomeFile, outcome_path
 from s3shield.ops.plan import Plan, StartError, make_plan
 from s3shield.ops.sockets import Lot, Sockets
 
 __all__ = [
+    "COMBINED",
     "LEVELS",
     "AccessLog",
     "BucketState",
