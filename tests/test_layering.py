@@ -5,7 +5,7 @@ clock. So policy, signing, routing and the configuration's values are pure: time
 as an argument, nothing is read. And it stays changeable only while each package has one
 door and imports point one way,
 
-    policy <- signing, routing, access, config <- store, wire, ops <- exchange <- front
+    policy <- signing, routing, access, config <- store, wire, metrics, ops <- exchange <- front
         <- service, tap, cli
 
 because the day `store` imports `exchange` neither can be replaced or tested alone. Such a
@@ -29,7 +29,7 @@ PRODUCT: Final = "s3shield"
 LEVELS: Final = (
     {"policy"},
     {"signing", "routing", "access", "config"},
-    {"store", "wire", "ops", "importing"},
+    {"store", "wire", "ops", "importing", "metrics"},
     {"exchange"},
     {"front"},
     {"service", "tap", "cli"},

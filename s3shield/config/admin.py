@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
 
 from .errors import BadValueError
 from .listen import Listen
+from .spec import Spec
+from .units import parse_flag
 
-__all__ = ["admin_listen", "networks"]
+__all__ = ["ADMIN", "AdminConfig", "admin_listen", "networks"]
+
+ADMIN: Final[Mapping[str, Spec]] = {
+    "metrics": Spec(parse_flag, True),
+}
+"""What there is besides `admin_listen`."""
+
+
+@attrs.frozen(kw_only=True)
+class AdminConfig:
+    """How the admin listener serves. metrics: whether numbers are collected for it."""
+
+    metrics: bool = True
+
+    @classmethod
+    def take(cls, values: dict[str, Any]) -> AdminConfig:
+        """Make it of the options' values by name; they are taken out."""
+        return cls(**{name: values.pop(name) for name in ADMIN if name in values})
 
 
 def admin_listen(value: str) -> Listen:

@@ -89,6 +89,7 @@ def _daemon(daemon: DaemonConfig) -> Pairs:
     yield from _listens(daemon.listen, daemon.tls)
     yield from _real_ip(daemon.real_ip)
     yield "admin_listen", None if daemon.admin_listen is None else str(daemon.admin_listen)
+    yield "metrics", _flag(daemon.admin.metrics)
     yield "workers", "auto" if daemon.workers == AUTO else str(daemon.workers)
     yield "access_log", f"{daemon.access_log.target} {daemon.access_log.format}"
     if daemon.error_log is not None:

@@ -13,6 +13,7 @@ import attrs
 
 from s3shield.routing import Pattern
 
+from .admin import AdminConfig
 from .build_location import Locations
 from .build_tls import build_real_ip, build_tls, check_places
 from .errors import Complaints, ConfigError, ConfigErrors, nearest
@@ -334,5 +335,6 @@ class _Loader:
             where = self.sources.where(top.values["admin_listen"])
             values["admin_listen"] = attrs.evolve(values["admin_listen"], where=where)
         values.setdefault("access_log", AccessLogConfig())
+        values.update(admin=AdminConfig.take(values))
         values.update(listen=listen, tls=tls, real_ip=build_real_ip(top, self.sources))
         return DaemonConfig(where=self.sources.where(top), **values)

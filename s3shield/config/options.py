@@ -15,7 +15,7 @@ from s3shield.signing import SignMode
 from . import reading as read
 from . import reading_keys as keys
 from . import replicas
-from .admin import admin_listen, networks
+from .admin import ADMIN, admin_listen, networks
 from .compression import COMPRESSION
 from .cors import CORS
 from .jwt import JWT
@@ -46,6 +46,7 @@ __all__ = [
 DAEMON: Final[Mapping[str, Spec]] = {
     "listen": Spec(read.listen, (), many=True),
     "admin_listen": Spec(admin_listen),
+    **ADMIN,
     "workers": Spec(read.workers, -1),
     "access_log": Spec(read.access_log),
     "error_log": Spec(read.error_log),
@@ -199,10 +200,7 @@ ALLOWED: Final[Mapping[str, Mapping[str, Spec]]] = {
 _NOT_YET: Final = "known, but this version does not do it yet"
 LATER: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        (
-            "metrics",
-            "proxy_cache_purge",
-        ),
+        ("proxy_cache_purge",),
         _NOT_YET,
     ),
 }

@@ -18,6 +18,7 @@ from s3shield.routing import Pattern, Place, QueryPolicy, Rewrite, RoutingTable,
 from s3shield.signing import Addressing, Credentials, Endpoint, Signer, SignMode
 
 from .access import AccessConfig
+from .admin import AdminConfig
 from .jwt import JwtConfig
 from .limits import LimitsConfig
 from .listen import Listen
@@ -75,7 +76,7 @@ class DaemonConfig:
     """`[s3shield]`, what is about the daemon.
 
     listen: its own lines (see Config.listens for all). admin_listen: for operators; None:
-    nowhere. workers: AUTO, 0 to serve in this
+    nowhere. admin: how it serves them. workers: AUTO, 0 to serve in this
     process, or a number. error_log: None when left out. worker_shutdown_timeout: for requests
     under way at a reload; None: no limit. keepalive_timeout,
     client_header_timeout, send_timeout: nginx's, about clients. http2: whether listeners with
@@ -86,6 +87,7 @@ class DaemonConfig:
 
     listen: tuple[Listen, ...] = ()
     admin_listen: Listen | None = None
+    admin: AdminConfig = attrs.field(factory=AdminConfig)
     workers: int = AUTO
     access_log: AccessLogConfig = attrs.field(factory=AccessLogConfig)
     error_log: ErrorLogConfig | None = None

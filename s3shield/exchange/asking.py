@@ -212,6 +212,7 @@ class BucketCall:
     # Inside
 
     def _settle(self, head: ResponseHead, code: str) -> None:
+        self._origin.bucket.count(head.status, code)
         if not self._mended(head, code):
             self._conclude(head, code)
 

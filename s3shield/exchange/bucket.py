@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from twisted.logger import Logger, LogLevel
 
+from s3shield.metrics import code_label
 from s3shield.policy import ResponseHead
 from s3shield.signing import Credentials, Endpoint, Explanation, Signer, SignMode
 
@@ -45,6 +46,7 @@ class Bucket:
     good now; None where they are always there, and never without renew. waiting: calls
     between two tries. denied_until: monotonic second until which a HEAD that is refused need
     not be explained. closed: nobody is to be asked any more.
+    errors: how often it answered one, by code.
     """
 
     log = Logger()
@@ -70,6 +72,7 @@ class Bucket:
         self.lacks: Callable[[], bool] | None = None
         self.waiting: set[BucketCall] = set()
         self.closed = False
+        self.errors: dict[str, int] = {}
         self._clock = clock
         self._seldom = Seldom()
         self._region = ""
@@ -184,6 +187,11 @@ class Bucket:
         return True
 
     # What the operator reads
+
+    def count(self, status: int, code: str) -> None:
+        """Note an error that it answered."""
+        label = code_label(status, code)
+        self.errors[label] = self.errors.get(label, 0) + 1
 
     def say(self, level: object, kind: str, text: str) -> bool:
         """Log one line, unless one of its kind was there within a minute; tell which."""

@@ -40,6 +40,9 @@ class Company:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def set_out(self, started: float) -> None:
         """The origin is being asked. started: monotonic seconds."""
         for transaction in self:

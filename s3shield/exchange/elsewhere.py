@@ -45,6 +45,9 @@ class Joinable(Protocol):
     def part_with(self, transaction: Transaction) -> bool:
         """Let a waiter go its own way; False when it is answered, or waits elsewhere."""
 
+    def waiting(self) -> int:
+        """Return how many clients wait, for whom the origin is asked included."""
+
 
 class Elsewhere:
     """See the module's text. A `Joinable`.
@@ -73,6 +76,10 @@ class Elsewhere:
     def part_with(self, transaction: Transaction) -> bool:
         """Let a waiter go its own way, or home; False when it does not wait here."""
         return self._waiting.pop(transaction, None) is not None
+
+    def waiting(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
 
     def over(self, claim: Claim | None) -> None:
         """The fetch is over. claim: what is known of it."""

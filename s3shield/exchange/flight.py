@@ -65,8 +65,8 @@ class Flight:
     location: where it belongs. request, route: whose fetch it is. entry: the stale entry
     that is asked about, or None. waiting: the transactions to answer, the leader first;
     empty for a background refresh. joinable: whether others may join. again: a 304 was of no
-    use before. outcome: what to tell of it to other workers whose clients wait. part_with: see
-    `Company.part_with`.
+    use before. outcome: what to tell of it to other workers whose clients wait. part_with,
+    waiting: see `Company`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Flight:
         self._entry = entry
         self._question = NOTHING_ASKED
         self._company = Company(waiting, self._abandoned)
-        self.part_with = self._company.part_with
+        self.part_with, self.waiting = self._company.part_with, self._company.__len__
         self.digest = route.digest
         self.joinable = joinable
         self._attempt = attempt

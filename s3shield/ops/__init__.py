@@ -17,6 +17,7 @@ from s3shield.ops.log_variables import LogRecord
 from s3shield.ops.outcome import Outcome, OutcomeFile, outcome_path
 from s3shield.ops.plan import Plan, StartError, make_plan
 from s3shield.ops.sockets import Lot, Sockets
+from s3shield.ops.tally import Tally
 
 __all__ = [
     "COMBINED",
@@ -40,6 +41,7 @@ __all__ = [
     "Purges",
     "Sockets",
     "StartError",
+    "Tally",
     "UnavailableError",
     "admin_site",
     "bucket_states",

@@ -79,6 +79,7 @@ class AccessLog:
         self._tick: IDelayedCall | None = None
         self._report: IDelayedCall | None = None
         self._closed = False
+        self._count: Callable[[list[LogRecord]], None] | None = None
         self.lost = 0
         """Lines lost since the start."""
         self._unreported = 0
@@ -112,6 +113,15 @@ class AccessLog:
                 write()
 
         return append
+
+    def measure(self, count: Callable[[list[LogRecord]], None]) -> None:
+        """Have each batch counted from now on, also where nothing is written. May be called once.
+
+        count: takes the records of a batch, before they are written; must not keep the list.
+        """
+        self._count = count
+        if self._to is None and not self._closed:
+            self.append = self._appender()
 
     def hide(self, consumed: Consumed) -> None:
         """Show no values of these arguments, and not these cookies, from now on."""
@@ -148,13 +158,15 @@ class AccessLog:
         target = self._to
         records = self._records
         if target is None:
-            records.clear()
+            batch, records[:] = records[:], ()
+            self._tell_count(batch)
             return
         lines: list[bytes] = []
         add = lines.append
         line_of = self._format
         size = taken = 0
-        for record in records[:_BATCH]:
+        batch = records[:_BATCH]
+        for record in batch:
             taken += 1
             try:
                 line = line_of(record)
@@ -166,11 +178,19 @@ class AccessLog:
             size += len(line)
             if size > _BATCH_BYTES:
                 break
-        del records[:taken]
+        del batch[taken:], records[:taken]
+        self._tell_count(batch)
         target.write(lines)
         if target.lost:
             lost, target.lost = target.lost, 0
             self._lose(lost)
+
+    def _tell_count(self, records: list[LogRecord]) -> None:
+        if self._count is not None:
+            try:
+                self._count(records)
+            except Exception:
+                self.log.failure("records of requests could not be counted")
 
     def _lose(self, lines: int) -> None:
         self.lost += lines
@@ -195,7 +215,7 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write all there is, now."""
-        while self._records and self._to is not None:
+        while self._records:
             self._write_batch()
 
     def reopen(self) -> None:

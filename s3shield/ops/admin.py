@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from s3shield.ops.bucket_state import BucketState, health, metrics
+from s3shield.metrics import Snapshot, exposition
+from s3shield.ops.bucket_state import BucketState, health
 
 __all__ = ["Purges", "admin_site"]
 
@@ -43,16 +44,21 @@ class Purges(Protocol):
 
 
 def admin_site(
-    purges: Purges, states: Callable[[], Iterable[BucketState]], clock: Callable[[], float]
+    purges: Purges,
+    states: Callable[[], Iterable[BucketState]],
+    clock: Callable[[], float],
+    numbers: Callable[[], Snapshot] | None = None,
 ) -> Site:
-    """Return the site: `POST /purge`, `GET /live`, `/health` and `/metrics`.
+    """Return the site: `POST /purge`, `GET /live`, `/health`, `/metrics` and `/status.json`.
 
-    states: returns each bucket's. clock: epoch seconds.
+    states: returns each bucket's. clock: epoch seconds. numbers: returns those of all processes;
+    None: none are collected.
     """
     root = Resource()  # type: ignore[no-untyped-call]  # Twisted's, and so below
     root.putChild(b"live", _Live())
     root.putChild(b"health", _Health(states, clock))
-    root.putChild(b"metrics", _Metrics(states, clock))
+    root.putChild(b"metrics", _Metrics(numbers))
+    root.putChild(b"status.json", _Status(numbers))
     root.putChild(b"purge", _Purge(purges))
     return _Site(root)  # type: ignore[no-untyped-call]
 
@@ -120,14 +126,33 @@ class _Health(_Json):
         return _reply(request, *health(self.states(), self.clock()))
 
 
-class _Metrics(_Health):
-    """The same for Prometheus."""
+class _Status(_Json):
+    """The numbers, as JSON."""
+
+    allowed = (b"GET", b"HEAD")
+
+    def __init__(self, numbers: Callable[[], Snapshot] | None) -> None:
+        super().__init__()
+        self._numbers = numbers
 
     def serve(self, request: Any) -> Any:
+        if self._numbers is None:
+            return _reply(request, 404, {"error": "metrics = off: none are collected"})
+        return self.tell(request, self._numbers())
+
+    def tell(self, request: Any, numbers: Snapshot) -> bytes:
+        """Answer with them."""
+        return _reply(request, 200, numbers.json())
+
+
+class _Metrics(_Status):
+    """The same for Prometheus."""
+
+    def tell(self, request: Any, numbers: Snapshot) -> bytes:
         request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"server", b"s3shield")
-        return metrics(self.states(), self.clock())
+        return exposition(numbers)
 
 
 class _Purge(_Json):

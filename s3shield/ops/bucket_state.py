@@ -1,4 +1,4 @@
-"""How it stands with the keys of each bucket: what the health page and the metrics tell. Pure.
+"""How it stands with the keys of each bucket: what the health page tells. Pure.
 
 What is stored is served without any key; so a bucket that cannot be asked is an error, and
 not the end of the process: `/live` goes on saying that it serves.
@@ -6,16 +6,13 @@ not the end of the process: `/live` goes on saying that it serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import attrs
 
-if TYPE_CHECKING:
-    from prometheus_client import Metric
-
-__all__ = ["BucketState", "bucket_states", "health", "metrics"]
+__all__ = ["BucketState", "bucket_states", "health"]
 
 _WARNING: Final = 48 * 3600
 """Seconds before the end of a key at which the log warns, too."""
@@ -79,35 +76,3 @@ def health(states: Iterable[BucketState], now: float) -> tuple[int, dict[str, ob
     worst = next(word for word in ("error", "warning", "ok") if word in words or word == "ok")
     buckets = {state.name: state.told(now) for state in states}
     return 503 if worst == "error" else 200, {"status": worst, "buckets": buckets}
-
-
-def metrics(states: Iterable[BucketState], now: float) -> bytes:
-    """Return the text of `GET /metrics` (Prometheus' exposition format, version 0.0.4)."""
-    # A mebibyte, and more than one process has it: only where somebody asks.
-    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Keys(list(states), now))
-    return generate_latest(registry)
-
-
-class _Keys:
-    """What prometheus_client collects from."""
-
-    def __init__(self, states: list[BucketState], now: float) -> None:
-        self._states = states
-        self._now = now
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the families."""
-        from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415
-
-        left = GaugeMetricFamily(
-            "s3shield_signing_key_expires_seconds",
-            "Seconds until the last scoped signing key of a bucket ends; negative: it has ended.",
-            labels=["bucket"],
-        )
-        for state in self._states:
-            if state.key_expires is not None:
-                left.add_metric([state.name], state.key_expires - self._now)
-        yield left

@@ -138,6 +138,14 @@ class CredentialWatch:
         """Tell whether the bucket `name` has nothing good to sign with now."""
         return self._without(self._by_bucket[name])
 
+    def expires(self) -> dict[str, float]:
+        """Return, by bucket, the epoch seconds at which its credentials end, where they do."""
+        return {
+            name: supply.got.expires
+            for name, supply in self._by_bucket.items()
+            if supply.got is not None and supply.got.expires is not None
+        }
+
     def renew(self, name: str, done: Callable[[bool], None]) -> None:
         """Look for credentials of the bucket `name`; call `done` when there are, or are not.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from s3shield.config import BucketConfig, Config, LocationConfig, OriginConfig
@@ -27,6 +27,7 @@ from s3shield.signing import Credentials, Endpoint, Signer
 from s3shield.wire import OriginAddress, OriginOptions, OriginPool
 
 from .errors import ServiceError
+from .measured_pool import MeasuredPool
 
 __all__ = ["Origins"]
 
@@ -49,7 +50,7 @@ class Origins:
         self._config = config
         self._clock = clock
         self._monotonic = monotonic
-        self._pools: dict[tuple[OriginAddress, OriginOptions], OriginPool] = {}
+        self._pools: dict[tuple[OriginAddress, OriginOptions], MeasuredPool] = {}
         self._buckets: dict[str, Bucket] = {}
         self._breakers: dict[str, Breaker] = {}
         self._signers: dict[str, list[Signer]] = {}
@@ -94,6 +95,16 @@ class Origins:
         """Sign with these from now on."""
         for signer in self._signers.get(bucket, ()):
             signer.renew(credentials)
+
+    @property
+    def pools(self) -> Iterable[MeasuredPool]:
+        """All connections there are; several to one address where options differ."""
+        return self._pools.values()
+
+    @property
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Of the buckets that have one, by name."""
+        return self._breakers
 
     async def close(self) -> None:
         """Ask nobody any more."""
@@ -165,5 +176,5 @@ class Origins:
         address = OriginAddress("https" if secure else "http", endpoint.connect_host, endpoint.port)
         pool = self._pools.get((address, options))
         if pool is None:
-            pool = self._pools[address, options] = OriginPool(self._reactor, address, options)
+            pool = self._pools[address, options] = MeasuredPool(self._reactor, address, options)
         return pool

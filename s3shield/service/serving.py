@@ -62,7 +62,9 @@ from s3shield.wire import (
 
 from .compression import Compression
 from .errors import ServiceError
+from .measures import Measures
 from .origins import Origins
+from .telling import Telling
 
 __all__ = ["Serving"]
 
@@ -79,7 +81,8 @@ class Serving:
     access_log: where requests are noted. Raises ServiceError, with nothing left open.
     clock: wall time, seconds since the epoch; monotonic: for durations. keys: the scoped
     keys in use, and until when. credentials: those that come from sources. memory: descriptor
-    of what all worker processes share, None in a process without others.
+    of what all worker processes share, board: of what keeps the numbers of all, also through
+    reloads; None in a process without others.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Serving:
         access_log: AccessLog,
         log: Logger,
         memory: int | None = None,
+        board: int | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,6 +105,10 @@ class Serving:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
+        self._telling: Telling | None = None
+        if config.daemon.admin.metrics and config.daemon.admin_listen is not None:
+            # Before anybody has the log's `append`.
+            self._telling = Telling(reactor, access_log, board, clock)
         self._origins = Origins(reactor, config, clock=clock, monotonic=monotonic)
         process = Process(reactor, clock, monotonic, memory)
         self._front = Front((), (), process)  # until there are locations
@@ -179,7 +187,8 @@ class Serving:
         for listen, sock in sockets:
             if listen is daemon.admin_listen:
                 states = partial(bucket_states, self._origins.buckets, self.keys.expires)
-                site = admin_site(self._purger(), states, self._clock)
+                numbers = None if self._telling is None else self._telling.numbers
+                site = admin_site(self._purger(), states, self._clock, numbers)
                 starting.append(listen_socket(self._reactor, sock, site))
                 continue
             starting.append(self._listen(listen, sock))
@@ -191,6 +200,8 @@ class Serving:
         self.certificates.start()
         self.credentials.start()
         self._front.start()
+        if self._telling is not None:
+            self._telling.start(self._measures())
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
 
     def _listen(self, listen: Listen, sock: Any) -> Deferred[IListeningPort]:
@@ -280,6 +291,8 @@ class Serving:
         self._compression.stop()
         for zone in self._zones.values():
             await zone.settled()
+        if self._telling is not None:
+            self._telling.stop()
         self._close()
 
     def _cut(self) -> None:
@@ -298,6 +311,18 @@ class Serving:
             zone.store.close()
 
     # Parts
+
+    def _measures(self) -> Measures:
+        caches = self._config.caches
+        return Measures(
+            self._zones,
+            {name: each.max_size for name, each in caches.items() if each.max_size is not None},
+            self._origins,
+            self.keys.expires,
+            self.credentials.expires,
+            lambda: sum(factory.connections for factory in self._factories),
+            lambda: self._access_log.lost,
+        )
 
     def _purger(self) -> Purger:
         zones = [

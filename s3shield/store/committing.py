@@ -54,6 +54,7 @@ class Committing:
         self.stale: list[tuple[bytes, bytes]] = []
         self.done = 0
         self.dropped = 0
+        self.evicted = dict.fromkeys(("inactive", "size", "disk", "full"), 0)
         self.closing = False
         self._place = place
         self._pending = pending
@@ -214,6 +215,7 @@ class Committing:
             try:
                 size = 0 if disk else max(1, place.index.totals().size // _PART)
                 swept = place.index.evict(Budget(size=size, disk=disk), limit)
+                self.evicted["full"] += swept.entries
             except IndexClosedError:
                 return
             except lmdb.Error as error:
@@ -270,6 +272,8 @@ class Committing:
             done(before.entries)
             return
         self.delete(swept.freed)
+        self.evicted["inactive"] += swept.unused
+        self.evicted["size" if wanted.size else "disk"] += swept.entries - swept.unused
         wanted = wanted.less(swept.weight.size, swept.weight.disk)
         total = Swept(before.entries + swept.entries, Weight(0, 0), (), swept.resume)
         if swept.resume is None or self.closing:

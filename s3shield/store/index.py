@@ -43,13 +43,14 @@ class Swept:
     """One step of a sweep: how many entries went and their weight.
 
     freed: (digest, blob id) of body files that nothing names any more. resume: LRU row at
-    which the next step goes on, or None at the end.
+    which the next step goes on, or None at the end. unused: entries that nobody had used.
     """
 
     entries: int = 0
     weight: Weight = NOTHING
     freed: tuple[tuple[bytes, bytes], ...] = ()
     resume: bytes | None = None
+    unused: int = 0
 
 
 class Index:
@@ -304,10 +305,11 @@ class Index:
         """Remove at most `limit` entries of those that `wanted` names, from `resume` on."""
         gone: list[Weight] = []
         last: bytes | None = None
+        unused = 0
 
         def work(change: Change) -> None:
             # All in the write transaction: other readers of ours do not wait for it.
-            nonlocal last
+            nonlocal last, unused
             last = None
             with change.txn.cursor(self._dbs.lru) as cursor:
                 found = cursor.set_range(resume) if resume else cursor.first()
@@ -315,11 +317,12 @@ class Index:
                 victims = plan(_scan(cursor, keys), wanted, limit) if found else []
             if len(keys) == _SCAN or len(victims) == limit:
                 last = keys[-1]
+            unused = sum(row.minute < wanted.before for row in victims)
             gone[:] = [change.remove(row.digest) for row in sorted(victims, key=_digest)]
 
         freed = self._write(work).freed
         weight = Weight(sum(w.size for w in gone), sum(w.disk for w in gone))
-        return Swept(len(gone), weight, tuple(freed), last)
+        return Swept(len(gone), weight, tuple(freed), last, unused)
 
     def purge(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -25,7 +26,8 @@ class Stats:
     pending, pending_size: changes of this process not yet committed, and their bytes.
     commits, dropped: groups committed and changes dropped since it was opened.
     open_files: body files kept open. map_size, map_used: bytes of the index's map.
-    era: unclean stops of the operating system so far.
+    era: unclean stops of the operating system so far. evicted: entries that this process removed
+    to make room, by reason: inactive, size (max_size), disk (min_free), full (the disk itself).
     """
 
     entries: int
@@ -38,6 +40,7 @@ class Stats:
     map_size: int
     map_used: int
     era: int
+    evicted: Mapping[str, int]
 
 
 def collect(place: Place, committing: Committing, pending: int, open_files: int) -> Stats:
@@ -58,4 +61,5 @@ def collect(place: Place, committing: Committing, pending: int, open_files: int)
         map_size=map_size,
         map_used=map_used,
         era=place.era,
+        evicted=dict(committing.evicted),
     )

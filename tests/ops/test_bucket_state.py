@@ -1,9 +1,8 @@
 """The health page and the metrics say of each bucket what the log says."""
 
-from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.ops.bucket_state import BucketState, health, metrics
+from s3shield.ops.bucket_state import BucketState, health
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -42,12 +41,3 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual((status, said["status"]), (503, "error"))
         self.assertEqual(said["buckets"]["bare"], {"status": "error", "credentials": "none"})
         self.assertEqual(said["buckets"]["good"], {"status": "ok"})
-
-    def test_metrics(self):
-        """Prometheus reads the seconds that are left; buckets without a scoped key have none."""
-        states = [BucketState("a", NOW + 90), BucketState('b"\\', NOW - 5), BucketState("c")]
-        (family,) = text_string_to_metric_families(metrics(states, NOW).decode())
-        self.assertEqual(family.name, "s3shield_signing_key_expires_seconds")
-        self.assertEqual(family.type, "gauge")
-        found = {sample.labels["bucket"]: sample.value for sample in family.samples}
-        self.assertEqual(found, {"a": 90.0, 'b"\\': -5.0})

@@ -1,0 +1,167 @@
+"""What the access log's records add up to. Pure.
+
+Records are counted in batches, after they have been made and before they are written: a hit
+pays for its record alone. Per record there is one look into a dictionary; what the metrics are
+is worked out when the sums are taken.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from s3shield.metrics import DURATION, Key, method_label
+from s3shield.ops.log_variables import KEY, LogRecord, mask
+from s3shield.policy import CacheStatus, NoStoreReason
+
+__all__ = ["Tally"]
+
+_BUCKETS: Final = len(DURATION) + 1
+_FIRST: Final = 5
+"""A row: requests, bytes sent, of them cached, seconds, bytes sent with an origin asked, then
+the buckets."""
+_EMPTY: Final = [0] * (_FIRST + _BUCKETS)
+_HITS: Final = frozenset(
+    each.value
+    for each in (CacheStatus.HIT, CacheStatus.STALE, CacheStatus.UPDATING, CacheStatus.REVALIDATED)
+)
+_NOWHERE: Final = "none"
+"""The location of what was refused before there was one."""
+_SPARE: Final = 64
+"""Records in a batch above which only every 16th is looked at for its object."""
+_SAMPLE: Final = 16
+_MOST_OBJECTS: Final = 512
+
+
+@attrs.define
+class _Asked:
+    """What an origin was asked for. buckets: of seconds."""
+
+    seconds: float = 0.0
+    buckets: list[int] = attrs.field(factory=lambda: [0] * _BUCKETS)
+
+
+class Tally:
+    """See the module's text.
+
+    requests, hits, sent, cached: since it was made; bytes of bodies, those from the cache.
+    """
+
+    def __init__(self) -> None:
+        self.requests = self.hits = self.sent = self.cached = 0
+        self._rows: dict[tuple[str, int, bytes, bytes], list[float]] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._reasons: dict[tuple[str, NoStoreReason], int] = {}
+        self._objects: dict[bytes, list[float]] = {}
+        self._next = 0
+
+    def take(self, records: Sequence[LogRecord]) -> None:
+        """Count some."""
+        rows = self._rows
+        for record in records:
+            (_, _, request, status, sent, fate, reason, seconds) = record[:8]
+            origin, _, location, _, cached = record[8:]
+            # Not the enum itself: its hash is a function in Python.
+            name = (location, status, fate._value_, request.method)
+            row = rows.get(name)
+            if row is None:
+                row = rows[name] = list(_EMPTY)
+            row[0] += 1
+            row[1] += sent
+            row[2] += cached
+            row[3] += seconds
+            row[_FIRST + bisect_left(DURATION, seconds)] += 1
+            if origin is not None:
+                row[4] += sent - cached
+                self._note_origin(location, origin)
+            if reason is not None:
+                place = location, reason
+                self._reasons[place] = self._reasons.get(place, 0) + 1
+        self._sample(records)
+
+    def _note_origin(self, location: str, seconds: float) -> None:
+        asked = self._asked.get(location)
+        if asked is None:
+            asked = self._asked[location] = _Asked()
+        asked.seconds += seconds
+        asked.buckets[bisect_left(DURATION, seconds)] += 1
+
+    # Objects
+
+    def _sample(self, records: Sequence[LogRecord]) -> None:
+        weight, chosen = 1, records
+        if len(records) > _SPARE:
+            weight, chosen = _SAMPLE, records[self._next :: _SAMPLE]
+            self._next = (self._next + 7) % _SAMPLE
+        objects = self._objects
+        for record in chosen:
+            found = objects.get(record[KEY])
+            if found is None:
+                if len(objects) >= _MOST_OBJECTS:
+                    self._thin()
+                found = objects[record[KEY]] = [0, 0]
+            found[0] += weight
+            found[1] += weight * record[4]
+
+    def _thin(self) -> None:
+        """Keep the better half, and count what was less: the list is of late."""
+        kept = sorted(self._objects.items(), key=lambda each: -each[1][0])[: _MOST_OBJECTS // 2]
+        self._objects.clear()
+        self._objects.update({key: [count / 2, sent / 2] for key, (count, sent) in kept})
+
+    def objects(self, most: int) -> list[tuple[str, float, float]]:
+        """Return (key, requests, bytes) of those asked for most; the numbers are estimates."""
+        best = sorted(self._objects.items(), key=lambda each: -each[1][0])[:most]
+        return [
+            (mask(key)[:500].decode("utf-8", "backslashreplace"), count, sent)
+            for key, (count, sent) in best
+            if key
+        ]
+
+    # Sums
+
+    def drain(self) -> dict[Key, list[float]]:
+        """Return what has come since the last time, as additions to series."""
+        rows, self._rows = self._rows, {}
+        asked, self._asked = self._asked, {}
+        reasons, self._reasons = self._reasons, {}
+        found: dict[Key, list[float]] = {}
+
+        def add(key: Key, values: Sequence[float]) -> None:
+            known = found.get(key)
+            found[key] = (
+                list(values)
+                if known is None
+                else [one + other for one, other in zip(known, values, strict=True)]
+            )
+
+        for (place, status, fate, method), row in rows.items():
+            location, cache = place or _NOWHERE, fate.decode("ascii") or "NONE"
+            count, sent, cached, seconds, asked_for = row[:_FIRST]
+            requests = "s3shield_requests_total"
+            add((requests, location, method_label(method), str(status), cache), [count])
+            add(("s3shield_request_duration_seconds", location, cache), [seconds, *row[_FIRST:]])
+            # Where the cache took no part and nobody was asked, the words are ours.
+            origin = sent - cached if fate else asked_for
+            for source, size in (
+                ("cache", cached),
+                ("origin", origin),
+                ("self", sent - cached - origin),
+            ):
+                if size:
+                    add(("s3shield_response_bytes_total", location, source), [size])
+            self.requests += int(count)
+            self.sent += int(sent)
+            self.cached += int(cached)
+            if fate in _HITS:
+                self.hits += int(count)
+        for place, one in asked.items():
+            location = place or _NOWHERE
+            add(("s3shield_request_origin_seconds", location), [one.seconds, *one.buckets])
+        for (place, reason), times in reasons.items():
+            name = reason.value.decode("ascii")
+            add(("s3shield_no_store_total", place or _NOWHERE, name), [times])
+        return found
