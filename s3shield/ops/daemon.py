@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.certificate_watch import CertificateWatch
 from s3shield.ops.certificates import Certificates
+from s3shield.ops.daemon_numbers import DaemonNumbers
 from s3shield.ops.error_log import ErrorLog
 from s3shield.ops.handover import Handover
 from s3shield.ops.key_watch import KeyWatch
@@ -100,6 +101,7 @@ class Daemon(Service):
         # From the first reload on even a single worker has company in its caches.
         self._reloaded = False
         self._leaving: set[Workers] = set()  # of other generations
+        self._numbers = DaemonNumbers(reactor)
         self._now = self._generation(plan, lot)
         self._outcome = OutcomeFile(outcome_path(plan.pid_file, os.environ))
         self._reloads = Reloads(self._reload, lambda: self._outcome, time.time, self._reload_ended)
@@ -139,6 +141,7 @@ class Daemon(Service):
             sockets=lot.sockets,
             drain=plan.drain,
             handed=handed,
+            numbers=self._numbers,
         )
         return _Generation(plan, lot, keys, certificates, workers)
 
@@ -189,6 +192,7 @@ class Daemon(Service):
                     shared=False,
                     access_log=self._access_log,
                     log=self.log,
+                    board=self._numbers.fd,
                 )
                 starting = self._serving.start(self._now.lot.pairs)
         except Exception:
@@ -318,6 +322,7 @@ class Daemon(Service):
         return f"reloaded: {new.where}"
 
     def _reload_ended(self, good: bool, text: str) -> None:
+        self._numbers.reloaded(good)
         refused = "" if good else f"; the last reload was refused: {text}"
         self._notify.ready(f"{self._now.where}{refused}")
 
@@ -357,6 +362,7 @@ class Daemon(Service):
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         self._stop_asked = self._reloads.stopped = True
         self._notify.stopping(self._plan.drain)
+        self._numbers.stop()
         self._now.keys.stop()
         self._now.certificates.stop()
         self._sockets.close()

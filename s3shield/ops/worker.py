@@ -28,6 +28,7 @@ from s3shield.ops.handover import Handover
 from s3shield.ops.service_module import ServiceModule, first_error, load_service
 from s3shield.ops.stall_watch import StallWatch, watch_stalls
 from s3shield.ops.workers import (
+    BOARD_FD,
     CONTROL_FD,
     EXIT_CANNOT_START,
     MEMORY_FD,
@@ -143,6 +144,7 @@ class _Worker:
                 access_log=self.access_log,
                 log=self.log,
                 memory=MEMORY_FD,
+                board=BOARD_FD,
             )
             starting = self.serving.start(list(zip(self.plan.listens, self.sockets, strict=True)))
             _Lifeline(self.reactor, self.begun, self.told, self.orphaned)

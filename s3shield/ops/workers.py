@@ -1,11 +1,12 @@
 """The parent's side of the worker processes: start, watch, restart, signal, stop.
 
-A worker inherits the listening sockets, a piece of memory that all have in common, and two
-pipes. On `CONTROL_FD` it gets a line with what it starts with, see `handover`; then, line by line,
-`share` (other processes are about to open the same caches), `retire` (a reload has been done:
-drain, for so many seconds at most, and exit) and `how` (is its loop turning?); the end of file says
-that the parent is gone. On `REPORT_FD` it writes `ready`, or `failed` and why, `shared` when it has
-done so, and `well`. The rest is signals: SIGUSR1 reopen the logs, SIGTERM drain and exit.
+A worker inherits the listening sockets, a piece of memory that all have in common, that of the
+daemon's numbers, and two pipes. On `CONTROL_FD` it gets a line with what it starts with, see
+`handover`; then, line by line, `share` (other processes are about to open the same caches),
+`retire` (a reload has been done: drain, for so many seconds at most, and exit) and `how` (is its
+loop turning?); the end of file says that the parent is gone. On `REPORT_FD` it writes `ready`, or
+`failed` and why, `shared` when it has done so, and `well`. The rest is signals: SIGUSR1 reopen the
+logs, SIGTERM drain and exit.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from s3shield.ops.daemon_numbers import DaemonNumbers
 from s3shield.ops.surroundings import shared_memory, worker_environment
 
 __all__ = [
+    "BOARD_FD",
     "CONTROL_FD",
     "EXIT_CANNOT_START",
     "FIRST_SOCKET_FD",
@@ -45,7 +48,8 @@ __all__ = [
 CONTROL_FD: Final = 3
 REPORT_FD: Final = 4
 MEMORY_FD: Final = 5
-FIRST_SOCKET_FD: Final = 6
+BOARD_FD: Final = 6
+FIRST_SOCKET_FD: Final = 7
 EXIT_CANNOT_START: Final = 3
 """A worker's exit status when it could not start; why is in its report."""
 STOP_GRACE: Final = 1.0
@@ -166,7 +170,8 @@ class Workers:
 
     command: what to run, without `--fds`. sockets: bound and listening; inherited in this
     order. drain: seconds that workers have to finish what they are doing when stopped.
-    handed: returns what each worker gets on `CONTROL_FD` when it starts.
+    handed: returns what each worker gets on `CONTROL_FD` when it starts. numbers: of the daemon,
+    left out: of its own.
     """
 
     log = Logger()
@@ -181,6 +186,7 @@ class Workers:
         sockets: Sequence[socket.socket],
         drain: float,
         handed: Callable[[], bytes] = bytes,
+        numbers: DaemonNumbers | None = None,
     ) -> None:
         self._reactor = reactor
         self._processes = processes
@@ -192,6 +198,7 @@ class Workers:
         self._sockets = list(sockets)
         self._memory = shared_memory()
         self._drain = drain
+        self._numbers = numbers or DaemonNumbers(reactor)
         self.handed = handed
         self._slots = [_Slot(index) for index in range(count)]
         self._started: Deferred[None] | None = None
@@ -216,7 +223,7 @@ class Workers:
     def _spawn(self, slot: _Slot) -> None:
         slot.restart = None
         fds: dict[int, str | int] = {0: 0, 1: 1, 2: 2, CONTROL_FD: "w", REPORT_FD: "r"}
-        fds[MEMORY_FD] = self._memory.fileno()
+        fds[MEMORY_FD], fds[BOARD_FD] = self._memory.fileno(), self._numbers.fd
         for index, listening in enumerate(self._sockets):
             fds[FIRST_SOCKET_FD + index] = listening.fileno()
         slot.worker = _Worker(self, slot, self._reactor.seconds())
@@ -281,6 +288,7 @@ class Workers:
             delay=delay,
         )
         self.restarts += 1
+        self._numbers.restarted()
         slot.restart = self._reactor.callLater(delay, self._spawn, slot)
 
     # --- signals ------------------------------------------------------------------------

@@ -121,7 +121,7 @@ class Processes(TestCase):
         yield self.make().start()
         seen = [line for line in Path(self.path).read_text().splitlines() if "fds" in line]
         # 7: the log that the script itself opened.
-        self.assertEqual(seen, ["fds [0, 1, 2, 3, 4, 5, 6, 7]"] * 2)
+        self.assertEqual(seen, ["fds [0, 1, 2, 3, 4, 5, 6, 7, 8]"] * 2)
 
     @inlineCallbacks
     def test_first_start_fails(self):
