@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
-import socket
-from collections.abc import Mapping
 
-from s3shield.config import Listen
+from s3shield.config import Config
+from s3shield.exchange import prefix_selectors
 
+from .admin import Admin, AdminError
 from .command import Console, Subparsers, add_command, loaded
 
 __all__ = ["add_parser", "run"]
@@ -22,16 +20,19 @@ examples:
     s3shield purge --soft --prefix http://assets.example.com/2026/
   all responses that came with a tag (Surrogate-Key, x-amz-meta-surrogate-key, Cache-Tag):
     s3shield purge -c /etc/s3shield/s3shield.ini --tag product-17
+  the same, as purges are written elsewhere:
+    s3shield purge 'http://assets.example.com/2026/*'
+  how many it would be, and nothing is purged:
+    s3shield purge --count --prefix http://assets.example.com/2026/
   everything:
     s3shield purge --all --yes
 
 It is done in every worker when the command ends, and survives a restart. The number of
-responses is printed. The daemon needs the option admin_listen.
+responses is printed. The daemon needs the option admin_listen. What would empty a cache, a bucket
+or a location asks for --yes, and says how many responses it means.
 
-exit status: 0, 1 when it was not done, 2 for wrong usage
+exit status: 0; 1 when it was not done; 2 for wrong usage, and where --yes is missing
 """
-_PATIENCE = 600.0
-"""Seconds: a purge of everything takes its time."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -55,10 +56,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--prefix", metavar="URL", help="all URLs that begin so")
     parser.add_argument("--tag", action="append", help="all with this tag; may be repeated")
     parser.add_argument("--all", action="store_true", help="everything in every cache")
-    parser.add_argument("--yes", action="store_true", help="with --all: yes, everything")
+    parser.add_argument("--yes", action="store_true", help="yes, all that, however much it is")
     parser.add_argument(
         "--soft", action="store_true", help="make stale, to be validated at the next use"
     )
+    parser.add_argument("--count", action="store_true", help="purge nothing, say how many it were")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -73,64 +75,51 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
         if value
     }
-    problem = ""
     if len(named) != 1:
-        problem = "give a URL, --prefix, --tag or --all, one of them"
-    elif args.all and not args.yes:
-        problem = "--all empties every cache: say --yes as well"
-    if problem:
-        console.err(f"s3shield purge: {problem}")
+        console.err("s3shield purge: give a URL, --prefix, --tag or --all, one of them")
         return 2
+    if "url" in named and str(args.url).endswith("*"):
+        named = {"prefix": args.url}
+    if "prefix" in named:
+        named["prefix"] = str(named["prefix"]).removesuffix("*")
     config = loaded(args.config, console)
     if config is None:
         return 1
-    listen = config.daemon.admin_listen
-    if listen is None:
-        problem = f"{args.config}: [s3shield] admin_listen is missing: the daemon cannot be asked"
-        console.err(problem)
-        return 1
     try:
-        count = _ask(listen, {**named, "soft": args.soft})
-    except OSError as why:
-        reason = why.strerror or str(why)
-        console.err(f"s3shield purge: cannot reach the daemon at {listen}: {reason}")
-        return 1
-    except (http.client.HTTPException, ValueError) as why:
+        admin = Admin.of(config, args.config)
+        wide = _wide(config, named)
+        if args.count or (wide and not args.yes):
+            count = admin.purge(named, count=True)
+            if args.count:
+                console.out(count)
+                return 0
+            console.err(f"s3shield purge: {wide}, {count} responses: say --yes as well")
+            return 2
+        console.out(admin.purge({**named, "soft": args.soft}))
+    except (AdminError, ValueError) as why:
         console.err(f"s3shield purge: {why}")
         return 1
-    console.out(count)
     return 0
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+def _wide(config: Config, named: dict[str, object]) -> str:
+    """Say what is emptied, where it is a whole cache, bucket or location; else nothing.
 
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the path."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _ask(listen: Listen, wanted: Mapping[str, object]) -> int:
-    """Return the number purged. Raises OSError, HTTPException, ValueError with the reason."""
-    connection = (
-        _UnixConnection(listen.path, _PATIENCE)
-        if listen.kind == "unix"
-        else http.client.HTTPConnection(listen.host, listen.port, timeout=_PATIENCE)
-    )
-    try:
-        connection.request(
-            "POST", "/purge", json.dumps(wanted), {"Content-Type": "application/json"}
-        )
-        response = connection.getresponse()
-        answer = json.loads(response.read())
-    finally:
-        connection.close()
-    if response.status != http.HTTPStatus.OK:
-        raise ValueError(answer.get("error", f"the daemon answered {response.status}"))
-    return int(answer["purged"])
+    Raises ValueError for a prefix that is none.
+    """
+    if "all" in named:
+        return "--all empties every cache"
+    if "prefix" not in named:
+        return ""
+    prefix = str(named["prefix"])
+    path = "/" + prefix.partition("://")[2].partition("/")[2] if "://" in prefix else prefix
+    for number, selector in prefix_selectors(config.routing(), prefix):
+        location = config.locations[number]
+        if location.cache is None:
+            continue
+        if selector.text.partition(b"|")[2] in (b"", b"/"):
+            kind = "bucket" if location.bucket is not None else "origin"
+            return f"this is all of {kind} {location.origin_name}"
+        if location.pattern.text.startswith(path):
+            return f"this is all of [location:{location.pattern}]"
+    return ""

@@ -18,7 +18,7 @@ from .moving import Move, moved
 from .origin import BucketOrigin, Origin, PlainOrigin
 from .origin_request import BucketRequests, PlainRequests
 from .patience import ALONE, REPLACED
-from .purging import PurgeMethod, Purger
+from .purging import PurgeMethod, Purger, prefix_selectors, url_selector
 from .refusal import reason_phrase
 from .replicas import ReplicatedOrigin
 from .rules import Rules
@@ -69,5 +69,7 @@ __all__ = [
     "moved",
     "must_hash",
     "new_breaker",
+    "prefix_selectors",
     "reason_phrase",
+    "url_selector",
 ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import attrs
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from s3shield.policy import Request, ResponseHead
@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from .transaction import Transaction
     from .zone import Zone
 
-__all__ = ["Network", "PurgeMethod", "Purger", "Watch", "purge_tags"]
+__all__ = [
+    "Network",
+    "PurgeMethod",
+    "Purger",
+    "Watch",
+    "prefix_selectors",
+    "purge_tags",
+    "url_selector",
+]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -86,66 +94,95 @@ class Watch:
 class Purger:
     """Purges in all caches of one configuration.
 
-    table: where requests go. zones: of each location in order, None without a cache.
+    table: where requests go. zones: of each location in order, None without a cache. dry:
+    nothing is purged, only counted.
     Deferreds fire with the number of responses when it is in force in every process; they
     fail with StoreError.
     """
 
-    def __init__(self, table: RoutingTable, zones: Sequence[Zone | None]) -> None:
+    def __init__(
+        self, table: RoutingTable, zones: Sequence[Zone | None], *, dry: bool = False
+    ) -> None:
         self._table = table
         self._zones = zones
+        self._dry = dry
+
+    def dry(self) -> Purger:
+        """Return one that only counts."""
+        return Purger(self._table, self._zones, dry=True)
 
     def url(self, url: str, *, host: str = "", soft: bool = False) -> Deferred[int]:
         """Purge a URL: all its variants. host: for a URL that is only a path.
 
         Raises ValueError, BadTargetError among them, for what is no URL.
         """
-        authority, path, query = _split(url, host)
-        target = path if query is None else b"%b?%b" % (path, query)
-        scheme = b"https" if url[:6].lower() == "https:" else b"http"
-        fields = {b"host": authority}
-        route = self._table.route(Request(b"GET", target, fields, host=authority, scheme=scheme))
-        if route is None:
-            return succeed(0)
-        return _purge([(self._zones[route.number], Selector("key", route.key_text))], soft)
+        found = url_selector(self._table, url, host)
+        return self._purge([] if found is None else [found], soft)
 
     def prefix(self, url: str, *, host: str = "", soft: bool = False) -> Deferred[int]:
         """Purge all whose URLs begin so; else as `url`."""
-        authority, path, query = _split(url, host)
-        if query is not None:
-            raise ValueError("a prefix has no query")
-        places = self._table.under(authority, path)
-        return _purge(
-            [(self._zones[number], Selector("prefix", text)) for number, text in places], soft
-        )
+        return self._purge(prefix_selectors(self._table, url, host), soft)
+
+    def key(self, key: str, *, soft: bool = False) -> Deferred[int]:
+        """Purge a cache key, as the access log has it, with its variants, in every cache."""
+        selector = Selector("key", key.encode("utf-8", "surrogateescape"))
+        return _purge([(zone, selector) for zone in self._all()], soft, self._dry)
 
     def tags(self, tags: Iterable[bytes], *, soft: bool = False) -> Deferred[int]:
         """Purge all that has one of `tags`, in every cache."""
         wanted = list(dict.fromkeys(tags))
         return _purge(
-            [(zone, Selector("tag", tag)) for zone in self._all() for tag in wanted], soft
+            [(zone, Selector("tag", tag)) for zone in self._all() for tag in wanted],
+            soft,
+            self._dry,
         )
 
     def everything(self, *, soft: bool = False) -> Deferred[int]:
         """Purge every cache."""
-        return _purge([(zone, Selector("all")) for zone in self._all()], soft)
+        return _purge([(zone, Selector("all")) for zone in self._all()], soft, self._dry)
+
+    def _purge(self, wanted: Iterable[tuple[int, Selector]], soft: bool) -> Deferred[int]:
+        return _purge([(self._zones[number], each) for number, each in wanted], soft, self._dry)
 
     def _all(self) -> list[Zone]:
         return list({id(zone): zone for zone in self._zones if zone is not None}.values())
 
 
-def _purge(wanted: Iterable[tuple[Zone | None, Selector]], soft: bool) -> Deferred[int]:
+def url_selector(table: RoutingTable, url: str, host: str = "") -> tuple[int, Selector] | None:
+    """Return the number of the location that takes a URL, and what names it in the cache.
+
+    None when no location takes it. Raises ValueError as `Purger.url` does.
+    """
+    authority, path, query = _split(url, host)
+    target = path if query is None else b"%b?%b" % (path, query)
+    scheme = b"https" if url[:6].lower() == "https:" else b"http"
+    fields = {b"host": authority}
+    route = table.route(Request(b"GET", target, fields, host=authority, scheme=scheme))
+    return None if route is None else (route.number, Selector("key", route.key_text))
+
+
+def prefix_selectors(table: RoutingTable, url: str, host: str = "") -> list[tuple[int, Selector]]:
+    """Return the same for all URLs that begin so; there may be several locations."""
+    authority, path, query = _split(url, host)
+    if query is not None:
+        raise ValueError("a prefix has no query")
+    return [(number, Selector("prefix", text)) for number, text in table.under(authority, path)]
+
+
+def _purge(
+    wanted: Iterable[tuple[Zone | None, Selector]], soft: bool, dry: bool = False
+) -> Deferred[int]:
     purges = {(id(zone), selector): (zone, selector) for zone, selector in wanted if zone}
     left = deque(purges.values())
-    return Deferred.fromCoroutine(_in_groups(left, soft)).addErrback(_unwrapped)
+    return Deferred.fromCoroutine(_in_groups(left, soft, dry)).addErrback(_unwrapped)
 
 
-async def _in_groups(left: deque[tuple[Zone, Selector]], soft: bool) -> int:
+async def _in_groups(left: deque[tuple[Zone, Selector]], soft: bool, dry: bool) -> int:
     """Purge all that is left, a group after the other; return how much went."""
     count = 0
     while left:
         group = [left.popleft() for _ in range(min(_AT_ONCE, len(left)))]
-        purging = [zone.store.purge(selector, soft=soft) for zone, selector in group]
+        purging = [zone.store.purge(selector, soft=soft, dry=dry) for zone, selector in group]
         count += sum(await gatherResults(purging, consumeErrors=True))
     return count
 

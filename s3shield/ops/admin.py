@@ -22,13 +22,16 @@ from s3shield.ops.bucket_state import BucketState, health
 
 __all__ = ["Purges", "admin_site"]
 
-_SELECTORS: Final = ("url", "prefix", "tag", "all")
+_SELECTORS: Final = ("url", "prefix", "tag", "key", "all")
 _LONGEST: Final = 1 << 20
 """Bytes of a request's body."""
 
 
 class Purges(Protocol):
     """What can be purged. Deferreds fire with the number of responses."""
+
+    def dry(self) -> Purges:
+        """The same, that only counts."""
 
     def url(self, url: str, *, host: str = "", soft: bool = False) -> Deferred[int]:
         """A URL, or a path and a host. Raises ValueError."""
@@ -38,6 +41,9 @@ class Purges(Protocol):
 
     def tags(self, tags: Iterable[bytes], *, soft: bool = False) -> Deferred[int]:
         """All that has one of the tags."""
+
+    def key(self, key: str, *, soft: bool = False) -> Deferred[int]:
+        """A cache key."""
 
     def everything(self, *, soft: bool = False) -> Deferred[int]:
         """All."""
@@ -168,7 +174,8 @@ class _Purge(_Json):
     def serve(self, request: Any) -> Any:
         try:
             wanted = _fields(request)
-            purge = self._begin(wanted)
+            dry = _flag(wanted, "count")
+            purge = self._begin(wanted, self._purges.dry() if dry else self._purges)
         except ValueError as error:
             return _reply(request, 400, {"error": str(error)})
         gone: list[Failure] = []
@@ -180,6 +187,9 @@ class _Purge(_Json):
                 request.finish()
 
         def done(count: int) -> None:
+            if dry:
+                answer(200, {"count": count})
+                return
             self.log.info("purged {count} entries: {wanted}", count=count, wanted=wanted)
             answer(200, {"purged": count})
 
@@ -191,28 +201,30 @@ class _Purge(_Json):
         purge.addCallbacks(done, failed)
         return NOT_DONE_YET
 
-    def _begin(self, wanted: Mapping[str, Any]) -> Deferred[int]:
+    def _begin(self, wanted: Mapping[str, Any], purges: Purges) -> Deferred[int]:
         named = [name for name in _SELECTORS if wanted.get(name) not in (None, False)]
         if len(named) != 1:
-            raise ValueError("name one of url, prefix, tag and all")
-        unknown = sorted(set(wanted) - {*_SELECTORS, "soft", "host"})
+            raise ValueError("name one of url, prefix, tag, key and all")
+        unknown = sorted(set(wanted) - {*_SELECTORS, "soft", "host", "count"})
         if unknown:
             raise ValueError(f"there is no such field: {unknown[0]}")
         soft = _flag(wanted, "soft")
         value = wanted[named[0]]
         if named == ["all"]:
             if not _flag(wanted, "all"):
-                raise ValueError("name one of url, prefix, tag and all")
-            return self._purges.everything(soft=soft)
+                raise ValueError("name one of url, prefix, tag, key and all")
+            return purges.everything(soft=soft)
         if named == ["tag"]:
             tags = value if isinstance(value, list) else [value]
             if not tags or not all(isinstance(tag, str) and tag for tag in tags):
                 raise ValueError("a tag is a word, several are a list")
-            return self._purges.tags([tag.encode("utf-8") for tag in tags], soft=soft)
+            return purges.tags([tag.encode("utf-8") for tag in tags], soft=soft)
         host = wanted.get("host", "")
         if not isinstance(value, str) or not isinstance(host, str):
             raise ValueError(f"{named[0]} and host are text")  # noqa: TRY004  # told to clients
-        purge = self._purges.url if named == ["url"] else self._purges.prefix
+        if named == ["key"]:
+            return purges.key(value, soft=soft)
+        purge = purges.url if named == ["url"] else purges.prefix
         return purge(value, host=host, soft=soft)
 
 

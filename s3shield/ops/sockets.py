@@ -1,4 +1,4 @@
-"""The listening sockets of the parent: bound once, kept from one configuration to the next.
+"""The listening sockets of the parent, and its hold on cache directories: kept through reloads.
 
 An address that stays keeps its socket, with all connections that wait in it. A new one is bound
 before anybody serves by the new configuration, and one that is gone is closed after that.
@@ -17,6 +17,7 @@ import attrs
 
 from s3shield.config import Listen
 from s3shield.ops.plan import Plan, StartError
+from s3shield.ops.tenancy import Tenancy
 from s3shield.wire import BindError, bind
 
 __all__ = ["Lot", "Sockets"]
@@ -27,10 +28,15 @@ _LISTEN_FDS_START: Final = 3
 
 @attrs.frozen
 class Lot:
-    """What one configuration listens on. fresh: the texts of those that were bound for it."""
+    """What one configuration listens on. fresh: the texts of those that were bound for it.
+
+    plan: its. caches: directories that were taken for it.
+    """
 
     pairs: tuple[tuple[Listen, socket.socket], ...]
+    plan: Plan
     fresh: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
 
     @property
     def sockets(self) -> list[socket.socket]:
@@ -48,6 +54,7 @@ class Sockets:
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[Listen, socket.socket]] = {}
+        self._tenancy = Tenancy()
         # What stands in the environment is for this process, not for workers.
         pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
         os.environ.pop("LISTEN_FDNAMES", None)
@@ -56,13 +63,14 @@ class Sockets:
             os.set_inheritable(fd, False)
 
     def take(self, plan: Plan) -> Lot:
-        """Return a listening socket for each address of a plan.
+        """Return a listening socket for each address of a plan; hold its cache directories.
 
-        Raises StartError with all that cannot be bound; nothing has changed then.
+        Raises StartError with all that cannot be had; nothing has changed then.
         """
         pairs: list[tuple[Listen, socket.socket]] = []
         fresh: dict[str, tuple[Listen, socket.socket]] = {}
         problems: list[str] = []
+        caches = self._tenancy.take(plan, problems)
         for listen in plan.listens:
             known = self._open.get(listen.text) or fresh.get(listen.text)
             if known is not None:
@@ -82,27 +90,31 @@ class Sockets:
                 problems.append(f"{listen.where or plan.path}: {text}")
         if problems:
             _let_go(fresh.values())
+            self._tenancy.leave(caches)
             raise StartError("\n".join(problems))
         self._open.update(fresh)
-        return Lot(tuple(pairs), tuple(fresh))
+        return Lot(tuple(pairs), plan, tuple(fresh), caches)
 
     def give_back(self, lot: Lot) -> None:
-        """Close what was bound for `lot`, by which nobody will serve."""
+        """Let go of what was taken for `lot`, by which nobody will serve."""
+        self._tenancy.leave(lot.caches)
         _let_go([self._open.pop(text) for text in lot.fresh])
 
     def keep(self, lot: Lot) -> list[str]:
-        """Close all that is not in `lot`; return the addresses."""
+        """Let go of all that is not in `lot`; return the addresses."""
+        self._tenancy.keep(lot.plan)
         gone = [text for text in self._open if text not in lot.texts]
         _let_go([self._open.pop(text) for text in gone])
         return gone
 
     def close(self) -> None:
-        """Close all, for this process. The paths of Unix sockets stay until `unlink`."""
+        """Close all, for this process. Paths of Unix sockets and caches stay until `unlink`."""
         for _, sock in self._open.values():
             sock.close()
 
     def unlink(self) -> None:
-        """Remove the paths of our Unix sockets."""
+        """Remove the paths of our Unix sockets; nobody has a cache open any more."""
+        self._tenancy.end()
         _unlink([listen for listen, _ in self._open.values()])
 
     def _bound(self, listen: Listen) -> socket.socket:

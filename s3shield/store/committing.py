@@ -290,12 +290,14 @@ class Committing:
         self,
         selector: Selector,
         soft: bool,
+        dry: bool,
         get: Callable[[bytes, bytes], Entry | None],
         change: Callable[[bytes, Entry | None], object],
         call: Callable[..., object],
     ) -> Deferred[int]:
         """Begin a purge, from the event loop; see `purging.Purge`."""
-        return Purge(self, self._place, self._pending, selector, soft, get, change, call).begin()
+        place, pending = self._place, self._pending
+        return Purge(self, place, pending, selector, soft, dry, get, change, call).begin()
 
     # Recovery
 

@@ -18,8 +18,9 @@ import attrs
 import lmdb
 
 from .change import DATABASES, Change, Databases, Row, read_totals
-from .errors import StoreError, StoreVersionError, plain
+from .errors import StoreError, StoreVersionError
 from .eviction import Budget, plan
+from .index_file import file_id, refusal
 from .lately import Lately
 from .record import FORMAT, Entry, RecordError
 from .rows import NOTHING, LruRow, Totals, Weight, lru_row
@@ -92,13 +93,13 @@ class Index:
                 if isinstance(error, lmdb.MemoryError) and size > _MIN_MAP:
                     size //= 2
                     continue
-                raise StoreError(_refusal(self._path, error)) from error
+                raise StoreError(refusal(self._path, error)) from error
         try:
             self._open_databases(env)
         except BaseException:
             env.close()
             raise
-        self._file_id = _file_id(self._path)
+        self._file_id = file_id(self._path)
         self._begin = env.begin
         self._lately = Lately()  # snapshots begin to count anew
         self._entries = self._dbs.entries
@@ -113,7 +114,8 @@ class Index:
             if found is not None and int(found) > FORMAT:
                 raise StoreVersionError(
                     f"the cache in {self._path.parent} has format {int(found)}, written"
-                    f" by a newer release; this one reads format {FORMAT}"
+                    f" by a newer release; this one reads format {FORMAT}: install that release, or"
+                    " give this one another directory"
                 )
         try:
             self._dbs = Databases(*[env.open_db(name.encode()) for name in DATABASES])
@@ -121,7 +123,7 @@ class Index:
                 if txn.get(_FORMAT_ROW) is None:
                     txn.put(_FORMAT_ROW, b"%d" % FORMAT)
         except lmdb.Error as error:
-            raise StoreError(_refusal(self._path, error)) from error
+            raise StoreError(refusal(self._path, error)) from error
 
     def close(self) -> None:
         """Let go of the map. Reading gives None from now on."""
@@ -144,7 +146,7 @@ class Index:
 
     def is_lost(self) -> bool:
         """Tell whether the file we have mapped is no longer the one at our path."""
-        return self._env is None or _file_id(self._path) != self._file_id
+        return self._env is None or file_id(self._path) != self._file_id
 
     # Reading
 
@@ -362,12 +364,17 @@ class Index:
         freed = self._write(work).freed
         return Swept(counted, NOTHING, tuple(freed), last)
 
-    def records(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Return at most `limit` (digest, record) behind the digest `after`, in order."""
-        with self._reading() as txn, txn.cursor(self._entries) as cursor:
-            if not cursor.set_range(after + b"\0"):
-                return []
-            return [(bytes(k), bytes(v)) for k, v in itertools.islice(cursor, limit)]
+    def records(
+        self, selector: Selector, resume: bytes | None, limit: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Return at most `limit` (digest, record) that may be meant, and where to go on.
+
+        In short transactions: a long one would make the index grow. See `select`.
+        """
+        with self._reading() as txn:
+            digests, last = select(txn, self._dbs, selector, resume, limit)
+            found = [(digest, txn.get(digest, db=self._entries)) for digest in digests]
+        return [(digest, raw) for digest, raw in found if raw is not None], last
 
     def trash(self) -> list[tuple[bytes, bytes]]:
         """Return (digest, blob id) of the body files that may still have to be deleted."""
@@ -380,19 +387,3 @@ def _scan(cursor: lmdb.Cursor[bytes], keys: list[bytes]) -> Iterator[LruRow]:
     for key, value in itertools.islice(cursor, _SCAN):
         keys.append(key)
         yield lru_row(key, value)
-
-
-def _file_id(path: Path) -> tuple[int, int] | None:
-    """Identify the file that holds the data, or None when it is not there."""
-    try:
-        found = (path / "data.mdb").stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _refusal(path: Path, error: Exception) -> str:
-    """Say in one sentence why the index cannot be opened."""
-    if isinstance(error, (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)):
-        return f"{path} holds no index that can be read; delete it to start with an empty cache"
-    return f"cannot open the cache's index {path}: {plain(error)}"

@@ -12,7 +12,7 @@ which costs no more than to fetch it again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -25,7 +25,7 @@ from .bodies import WrittenBody
 from .change import Row
 from .commits import Commits
 from .errors import StoreError, is_no_room, plain
-from .index import IndexClosedError
+from .index import Index, IndexClosedError, Swept
 from .place import Place
 from .record import Entry, RecordError
 from .selector import Selector, is_response, softened
@@ -41,6 +41,9 @@ _AT_ONCE: Final = 100
 _BYTES_AT_ONCE: Final = 1 << 20
 """Changes made in one turn of the event loop, and bytes of records: both a millisecond or two."""
 _TRIES: Final = 3
+_LOOK: Final = 100
+_LOOKS: Final = 20
+"""Entries read in one transaction, for which the event loop waits; such transactions in a step."""
 
 
 class Committing(Protocol):
@@ -57,7 +60,8 @@ class Committing(Protocol):
 class Purge:
     """See the module's text. done: fires with the number of responses, or StoreError.
 
-    get, change: the store's, for the event loop's thread. call: callFromThread.
+    dry: nothing is purged, only counted. get, change: the store's, for the event loop's
+    thread. call: callFromThread.
     """
 
     _committing: Committing
@@ -65,6 +69,7 @@ class Purge:
     _pending: dict[bytes, Row]
     _selector: Selector
     _soft: bool
+    _dry: bool
     _get: Callable[[bytes, bytes], Entry | None]
     _change: Callable[[bytes, Entry | None], object]
     _call: Callable[..., object]
@@ -77,7 +82,8 @@ class Purge:
     def begin(self) -> Deferred[int]:
         """Begin; on the event loop."""
         try:
-            self._place.purges.add(self._selector)
+            if not self._dry:
+                self._place.purges.add(self._selector)
         except OSError as error:
             self.done.errback(StoreError(f"the purge cannot be noted: {plain(error)}"))
             return self.done
@@ -126,7 +132,7 @@ class Purge:
                 continue
             size += len(entry.raw)
             response = is_response(entry)
-            if response or not self._soft:
+            if not self._dry and (response or not self._soft):
                 self._change(digest, softened(entry) if self._soft else None)
             self._count += response
             if size >= _BYTES_AT_ONCE:
@@ -139,9 +145,16 @@ class Purge:
     def _sweep(self, resume: bytes | None) -> None:
         index = self._place.index
         try:
-            swept = index.purge(
-                self._selector, soft=self._soft, limit=_STEP, resume=resume, skip=self._uncommitted
-            )
+            if self._dry:
+                swept = _counted(index, self._selector, resume, self._uncommitted)
+            else:
+                swept = index.purge(
+                    self._selector,
+                    soft=self._soft,
+                    limit=_STEP,
+                    resume=resume,
+                    skip=self._uncommitted,
+                )
         except IndexClosedError:
             self._call(self.done.callback, self._count)  # gone with its directory
             return
@@ -159,6 +172,26 @@ class Purge:
         else:
             # Between two steps the others get their commits.
             self._run(self._sweep, swept.resume)
+
+
+def _counted(
+    index: Index, selector: Selector, resume: bytes | None, skip: Container[bytes]
+) -> Swept:
+    """Return how many responses a sweep from `resume` on would take, some thousand looked at."""
+    count = 0
+    for _ in range(_LOOKS):
+        rows, resume = index.records(selector, resume, _LOOK)
+        for digest, raw in rows:
+            if digest in skip:
+                continue
+            try:
+                entry = Entry(raw, digest)
+            except RecordError:
+                continue  # nobody can read it
+            count += is_response(entry) and selector.matches(entry.key, entry.tags)
+        if resume is None:
+            break
+    return Swept(count, resume=resume)
 
 
 @attrs.frozen(eq=False)

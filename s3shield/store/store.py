@@ -261,15 +261,15 @@ class Store:
 
     # Purging
 
-    def purge(self, selector: Selector, *, soft: bool) -> Deferred[int]:
+    def purge(self, selector: Selector, *, soft: bool, dry: bool = False) -> Deferred[int]:
         """Remove what `selector` names, or make it stale: in force everywhere when it fires.
 
-        Fires with the number of responses. Fails with StoreError.
+        dry: do not, only count. Fires with the number of responses. Fails with StoreError.
         """
         if self._closed:
             return fail(StoreError("the cache is closed"))
         call = self._reactor.callFromThread
-        return self._committing.purge(selector, soft, self.get, self._change, call)
+        return self._committing.purge(selector, soft, dry, self.get, self._change, call)
 
     def fence(self) -> int:
         """Return what stands for now in `since` arguments."""

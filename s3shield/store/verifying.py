@@ -25,6 +25,7 @@ from .index import Index
 from .owners import living, locked
 from .place import Place
 from .record import Entry, RecordError
+from .selector import Selector
 
 __all__ = ["Damage", "Report", "Verifying"]
 
@@ -116,11 +117,13 @@ class Verifying:
             file.unlink(missing_ok=True)
 
     def _records(self, index: Index) -> Iterator[tuple[bytes, bytes]]:
-        """Yield all records, in short transactions: a long one would make the index grow."""
-        after = b""
-        while batch := index.records(after, _BATCH):
+        """Yield all records."""
+        resume = None
+        while True:
+            batch, resume = index.records(Selector("all"), resume, _BATCH)
             yield from batch
-            after = batch[-1][0]
+            if resume is None:
+                return
 
     def _advance(self, size: int, total: int) -> None:
         self._done += size

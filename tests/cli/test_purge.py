@@ -48,7 +48,7 @@ class DaemonTests(PurgeCase):
         host = f"http://127.0.0.1:{self.port}"
         for words in (
             [f"{host}/a"],
-            ["--prefix", f"{host}/"],
+            ["--prefix", f"{host}/", "--yes"],
             ["--all", "--yes"],
             ["--soft", f"{host}/a"],
         ):
@@ -58,6 +58,24 @@ class DaemonTests(PurgeCase):
             # On connections of both workers, sooner or later.
             self.assertEqual({self.get() for _ in range(20)}, {"HIT"})
         self.assertEqual(self.purge("--tag", "none"), (0, "0\n", ""))
+        # What is too wide is counted, and nothing is done without --yes.
+        for words, said in (
+            (["--all"], "--all empties every cache, 1 responses: say --yes"),
+            (
+                ["--prefix", f"{host}/"],
+                f"this is all of origin http://127.0.0.1:{self.origin.server_address[1]}",
+            ),
+            ([f"{host}/*"], "1 responses: say --yes"),
+            (["*"], "a URL begins with"),
+        ):
+            status, out, err = self.purge(*words)
+            self.assertEqual((1 if words == ["*"] else 2, "", 1), (status, out, err.count("\n")))
+            self.assertIn(said, err)
+        self.assertEqual(self.purge("--count", "--all"), (0, "1\n", ""))
+        self.assertEqual(self.purge("--count", f"{host}/a*"), (0, "1\n", ""))
+        self.assertEqual(self.purge("--count", f"{host}/b*"), (0, "0\n", ""))
+        self.assertEqual(self.get(), "HIT")
+        self.assertEqual(self.purge(f"{host}/a*"), (0, "1\n", ""))
         self.assertEqual(self.purge("nowhere")[0], 1)
         self.assertEqual(running.end(), 0)
         self.assertFalse(os.path.exists(path))
@@ -89,8 +107,8 @@ class MistakeTests(PurgeCase):
     """What is said when it cannot be done."""
 
     def test_usage(self):
-        """Nothing named, two things named, everything without --yes: status 2, one line."""
-        for words in ([], ["http://h/", "--all", "--yes"], ["--all"], ["--tag", "a", "--all"]):
+        """Nothing named, two things named: status 2, one line."""
+        for words in ([], ["http://h/", "--all", "--yes"], ["--tag", "a", "--all"]):
             status, out, err = self.purge(*words)
             self.assertEqual((status, out, err.count("\n")), (2, "", 1), words)
 

@@ -13,8 +13,10 @@ import threading
 import time
 from pathlib import Path
 
+import lmdb
 from twisted.trial.unittest import SynchronousTestCase
 
+from s3shield.store import Tenant
 from s3shield.tap import Options, makeService
 from tests.ports import free_port
 
@@ -430,10 +432,32 @@ class Refusals(DaemonCase):
         self.assertIn("[cache:main]", lines[2])
 
     def test_worker_cannot_start(self) -> None:
-        """What only the worker can find out is said once, in its words."""
+        """What only the worker can find out is said once: no index, one of a newer release."""
+        index = self.folder / "cache" / "index"
+        index.parent.mkdir()
+        index.write_text("in the way")
+        self.cannot_start("cache's index", workers=2)
+        index.unlink()
+        index.mkdir()
+        with lmdb.open(str(index), max_dbs=8) as env:
+            meta = env.open_db(b"meta")
+            with env.begin(meta, write=True) as txn:
+                txn.put(b"format", b"999")
+        self.cannot_start("written by a newer release", workers=0)
+
+    def cannot_start(self, why: str, workers: int) -> None:
+        """Start, and expect to be told why it cannot."""
+        self.write(workers=workers)
+        lines = [line for line in self.refused() if "cannot start" in line]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(why, lines[0])
+
+    def test_cache_in_use(self) -> None:
+        """A cache that another daemon has is not shared: it is said whose, and nothing is bound."""
         (self.folder / "cache").mkdir()
-        (self.folder / "cache" / "index").write_text("in the way")
-        for workers in (2, 0):
-            self.write(workers=workers)
-            lines = [line for line in self.refused() if "cannot start" in line]
-            self.assertEqual(len(lines), 1, lines)
+        other = Tenant(self.folder / "cache", "/etc/other.ini")
+        self.addCleanup(other.leave)
+        (line,) = self.refused_here()
+        self.assertIn("[cache:main] path: ", line)
+        self.assertIn("another daemon (that of /etc/other.ini)", line)
+        socket.create_server(("127.0.0.1", self.port)).close()

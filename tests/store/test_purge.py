@@ -15,10 +15,10 @@ from .test_sharing import Worker
 class PurgeCase(StoreTests, SynchronousTestCase):
     """A store, and a way to wait for its committing thread."""
 
-    def purge(self, store, kind, text=b"", *, soft=False):
+    def purge(self, store, kind, text=b"", *, soft=False, dry=False):
         """Purge and wait; return the count."""
         over = threading.Event()
-        purge = store.purge(Selector(kind, text), soft=soft).addBoth(
+        purge = store.purge(Selector(kind, text), soft=soft, dry=dry).addBoth(
             lambda result: (over.set(), result)[1]
         )
         self.assertTrue(over.wait(30))
@@ -121,6 +121,24 @@ class SelectorTests(PurgeCase):
         self.assertEqual(self.purge(store, "all"), 60)
         store.flush()
         self.assertEqual(store.stats().entries, 0)
+
+    def test_dry(self):
+        """A count is that of the purge, committed or not, and changes nothing."""
+        self.patch(__import__("s3shield.store.purging", fromlist=["_"]), "_LOOK", 3)
+        self.patch(__import__("s3shield.store.purging", fromlist=["_"]), "_LOOKS", 2)
+        store = self.make_store()
+        for number in range(40):
+            self.put(store, b"key %d" % number)
+        store.put(digest_of(b"key"), b"key", meta(flags=EntryFlag.VARIANTS), b"accept", b"")
+        store.flush()
+        for number in range(30, 60):
+            self.put(store, b"key %d" % number)
+        for kind, text, count in (("all", b"", 60), ("prefix", b"key 1", 11), ("key", b"key 7", 1)):
+            for _ in range(2):
+                self.assertEqual(self.purge(store, kind, text, dry=True), count, kind)
+        since = store.fence()
+        self.assertFalse(store.purged(since, b"key 7"))
+        self.assertEqual(self.purge(store, "all"), 60)
 
     def test_turns(self):
         """No turn of the event loop overrules more than some entries, fewer where they are large."""

@@ -1,0 +1,87 @@
+"""Asking a running daemon on its admin listener."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+
+import attrs
+
+from s3shield.config import Config, Listen
+
+__all__ = ["Admin", "AdminError"]
+
+_PATIENCE = 600.0
+"""Seconds: a purge of everything takes its time."""
+
+
+class AdminError(Exception):
+    """What was asked for was not done; its text is a sentence for people.
+
+    reached: whether there was anybody to ask.
+    """
+
+    def __init__(self, text: str, *, reached: bool = True) -> None:
+        super().__init__(text)
+        self.reached = reached
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@attrs.frozen
+class Admin:
+    """The admin listener of a daemon."""
+
+    listen: Listen
+
+    @classmethod
+    def of(cls, config: Config, file: str) -> Admin:
+        """Return that of a configuration, of that file. Raises AdminError when it has none."""
+        listen = config.daemon.admin_listen
+        if listen is None:
+            text = f"{file}: [s3shield] admin_listen is missing: the daemon cannot be asked"
+            raise AdminError(text, reached=False)
+        return cls(listen)
+
+    def purge(self, wanted: Mapping[str, object], *, count: bool = False) -> int:
+        """Return the number of responses purged, or, to `count`, of those that would be.
+
+        wanted: fields of `POST /purge`. Raises AdminError.
+        """
+        listen = self.listen
+        connection = (
+            _UnixConnection(listen.path, _PATIENCE)
+            if listen.kind == "unix"
+            else http.client.HTTPConnection(listen.host, listen.port, timeout=_PATIENCE)
+        )
+        body = json.dumps({**wanted, "count": True} if count else dict(wanted))
+        try:
+            connection.request("POST", "/purge", body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            if response.status != http.HTTPStatus.OK:
+                text = answer.get("error", f"the daemon answered {response.status}")
+                raise AdminError(str(text))
+            return int(answer["count" if count else "purged"])
+        except OSError as why:
+            reason = why.strerror or str(why)
+            text = f"cannot reach the daemon at {listen}: {reason}"
+            raise AdminError(text, reached=False) from None
+        except (http.client.HTTPException, ValueError, LookupError, AttributeError):
+            raise AdminError(f"what answers at {listen} is no s3shield of this release") from None
+        finally:
+            connection.close()
