@@ -35,6 +35,8 @@ def loud(path: Path) -> Iterator[tuple[int, str]]:
                 said = node.args[-1:] if _name(node) in {"say", "tell"} else node.args
                 for given in said:
                     for text in _texts(given, named):
+                        if text.startswith("STATUS="):
+                            continue  # told to systemd
                         if " " in text and len(re.sub(r"[^A-Za-z]", "", text)) >= _LEAST:
                             yield node.lineno, text
 
