@@ -7,12 +7,15 @@ names is one that nobody finds.
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
+import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -108,6 +111,41 @@ class ListTests(SynchronousTestCase):
                 "location": {"server", *LOCATION, *ORIGIN},
             }.get(kind, set(ALLOWED[kind]))
             self.assertEqual(own, named, kind)
+
+    def test_defaults(self) -> None:
+        """A default that the reference names is the one that is in force."""
+        text = (ROOT / "docs" / "configuration.rst").read_text()
+        every = {name: spec for options in ALLOWED.values() for name, spec in options.items()}
+        seen = 0
+        for match in re.finditer(r"(?m)^(``.*``)\n((?:    .*\n|\n)+)", text):
+            names, words = re.findall(r"``([^`]+)``", match[1]), " ".join(match[2].split())
+            told = re.findall(r"``([^`]+)``, the default\b", words)
+            if said := re.search(r"\bDefaults? ((?:``[^`]+``(?:, | and )?)+|\d+)", words):
+                told = re.findall(r"``([^`]+)``|(\d+)", said[1])
+                told = ["".join(each) for each in told]
+            for name, value in zip(names, told, strict=False):
+                spec = every[name]
+                if spec.default is not None and not (spec.many and not spec.default):
+                    seen += 1
+                    self.assertEqual(spec.default, spec.read(value), f"{name}: {value}")
+        self.assertGreater(seen, 60)
+
+    def test_table_of_options(self) -> None:
+        """The table that is made at a build has every option, and defaults that read back."""
+        with mock.patch.object(sys, "path", [str(ROOT / "docs"), *sys.path]):
+            found = list(importlib.import_module("option_rows").rows())
+        self.assertEqual({*itertools.chain(*ALLOWED.values())}, {name for name, *_ in found})
+        told = {name: default for name, _, default in found if default}
+        self.assertGreater(len(told), 70)
+        self.assertEqual("32k", told["inline_limit"])
+        self.assertEqual("7d", told["inactive"])
+
+    def test_every_page_has_its_place(self) -> None:
+        """The index leads to every page, once."""
+        text = (ROOT / "docs" / "index.rst").read_text()
+        places = re.findall(r"(?m)^   ([a-z0-9-]+)$", text)
+        pages = {page.stem for page in (ROOT / "docs").glob("*.rst")} - {"index"}
+        self.assertEqual(sorted(pages), sorted(places))
 
     def test_readme_links(self) -> None:
         """The README names no page that is not there."""
