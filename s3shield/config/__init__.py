@@ -7,6 +7,7 @@ from .jwt import JwtConfig
 from .limits import LimitConn, LimitReq, LimitsConfig
 from .listen import Listen
 from .load import load, loads
+from .prices import Prices
 from .real_ip import RealIpConfig
 from .secure import SecureConfig
 from .site import ErrorPage, SiteConfig
@@ -49,6 +50,7 @@ __all__ = [
     "Listen",
     "LocationConfig",
     "OriginConfig",
+    "Prices",
     "RealIpConfig",
     "SecureConfig",
     "ServerConfig",

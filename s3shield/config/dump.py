@@ -14,6 +14,7 @@ from .cors import dump_cors
 from .jwt import jwt_pairs
 from .limits import dump_limits
 from .listen import Listen
+from .prices import price_pairs
 from .reading_keys import MASK
 from .real_ip import RealIpConfig
 from .site import dump_site
@@ -90,6 +91,7 @@ def _daemon(daemon: DaemonConfig) -> Pairs:
     yield from _real_ip(daemon.real_ip)
     yield "admin_listen", None if daemon.admin_listen is None else str(daemon.admin_listen)
     yield "metrics", _flag(daemon.admin.metrics)
+    yield from price_pairs(daemon.prices)
     yield "workers", "auto" if daemon.workers == AUTO else str(daemon.workers)
     yield "access_log", f"{daemon.access_log.target} {daemon.access_log.format}"
     if daemon.error_log is not None:

@@ -21,6 +21,7 @@ from .given import Given, ModeOf, ReadFile, Sources, Value, take
 from .jwt import check_key_files
 from .listen import Listen
 from .options import CACHE, DAEMON
+from .prices import Prices
 from .text import KINDS, Section, read_ini
 from .tls import TlsConfig
 from .values import (
@@ -335,6 +336,6 @@ class _Loader:
             where = self.sources.where(top.values["admin_listen"])
             values["admin_listen"] = attrs.evolve(values["admin_listen"], where=where)
         values.setdefault("access_log", AccessLogConfig())
-        values.update(admin=AdminConfig.take(values))
+        values.update(admin=AdminConfig.take(values), prices=Prices.take(values))
         values.update(listen=listen, tls=tls, real_ip=build_real_ip(top, self.sources))
         return DaemonConfig(where=self.sources.where(top), **values)

@@ -20,6 +20,7 @@ from .compression import COMPRESSION
 from .cors import CORS
 from .jwt import JWT
 from .limits import LIMITS
+from .prices import PRICES
 from .reading_access import ACCESS
 from .real_ip import REAL_IP
 from .site import SITE
@@ -47,6 +48,7 @@ DAEMON: Final[Mapping[str, Spec]] = {
     "listen": Spec(read.listen, (), many=True),
     "admin_listen": Spec(admin_listen),
     **ADMIN,
+    **PRICES,
     "workers": Spec(read.workers, -1),
     "access_log": Spec(read.access_log),
     "error_log": Spec(read.error_log),

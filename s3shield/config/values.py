@@ -22,6 +22,7 @@ from .admin import AdminConfig
 from .jwt import JwtConfig
 from .limits import LimitsConfig
 from .listen import Listen
+from .prices import Prices
 from .real_ip import RealIpConfig
 from .secure import SecureConfig
 from .site import SiteConfig
@@ -76,7 +77,7 @@ class DaemonConfig:
     """`[s3shield]`, what is about the daemon.
 
     listen: its own lines (see Config.listens for all). admin_listen: for operators; None:
-    nowhere. admin: how it serves them. workers: AUTO, 0 to serve in this
+    nowhere. admin: how it serves them. prices: S3's, for it. workers: AUTO, 0 to serve in this
     process, or a number. error_log: None when left out. worker_shutdown_timeout: for requests
     under way at a reload; None: no limit. keepalive_timeout,
     client_header_timeout, send_timeout: nginx's, about clients. http2: whether listeners with
@@ -88,6 +89,7 @@ class DaemonConfig:
     listen: tuple[Listen, ...] = ()
     admin_listen: Listen | None = None
     admin: AdminConfig = attrs.field(factory=AdminConfig)
+    prices: Prices = attrs.field(factory=Prices)
     workers: int = AUTO
     access_log: AccessLogConfig = attrs.field(factory=AccessLogConfig)
     error_log: ErrorLogConfig | None = None

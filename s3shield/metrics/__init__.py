@@ -5,6 +5,7 @@ from .exposition import exposition
 from .families import CONNECT, DURATION, FAMILIES, Family, Key, code_label, method_label
 from .meter import Meter, Source
 from .snapshot import VERSION, Snapshot, snapshot
+from .summary import summary
 
 __all__ = [
     "CONNECT",
@@ -22,4 +23,5 @@ __all__ = [
     "exposition",
     "method_label",
     "snapshot",
+    "summary",
 ]

@@ -2,7 +2,7 @@
 
 Every worker serves it; which one answers makes no difference. There is no password: the
 socket is a loopback address or a file. What a web page makes a browser send comes with
-`Origin` or `Sec-Fetch-Site`, and is refused.
+`Origin` or `Sec-Fetch-Site`, and is refused unless the page is ours, see `status_page`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from s3shield.metrics import Snapshot, exposition
+from s3shield.config import Prices
+from s3shield.metrics import Snapshot, exposition, summary
 from s3shield.ops.bucket_state import BucketState, health
+from s3shield.ops.status_page import StatusPage, foreign
 
 __all__ = ["Purges", "admin_site"]
 
@@ -54,17 +56,21 @@ def admin_site(
     states: Callable[[], Iterable[BucketState]],
     clock: Callable[[], float],
     numbers: Callable[[], Snapshot] | None = None,
+    prices: Prices | None = None,
 ) -> Site:
-    """Return the site: `POST /purge`, `GET /live`, `/health`, `/metrics` and `/status.json`.
+    """Return the site: the page, `POST /purge`, `GET /live`, `/health`, `/metrics`, `/status.json`.
 
     states: returns each bucket's. clock: epoch seconds. numbers: returns those of all processes;
-    None: none are collected.
+    None: none are collected. prices: S3's.
     """
     root = Resource()  # type: ignore[no-untyped-call]  # Twisted's, and so below
+    page = StatusPage()
+    root.putChild(b"", page)
+    root.putChild(b"status", page)
     root.putChild(b"live", _Live())
     root.putChild(b"health", _Health(states, clock))
     root.putChild(b"metrics", _Metrics(numbers))
-    root.putChild(b"status.json", _Status(numbers))
+    root.putChild(b"status.json", _Status(numbers, prices))
     root.putChild(b"purge", _Purge(purges))
     return _Site(root)  # type: ignore[no-untyped-call]
 
@@ -97,9 +103,9 @@ class _Json(Resource):
         if request.method not in self.allowed:
             request.setHeader(b"allow", b", ".join(self.allowed))
             return _reply(request, 405, {"error": "this method is not allowed here"})
-        headers = request.requestHeaders
-        if headers.hasHeader(b"origin") or headers.hasHeader(b"sec-fetch-site"):
-            return _reply(request, 403, {"error": "not from a web page"})
+        refusal = foreign(request)
+        if refusal is not None:
+            return _reply(request, 403, {"error": refusal})
         return self.serve(request)
 
     def serve(self, request: Any) -> Any:
@@ -137,9 +143,12 @@ class _Status(_Json):
 
     allowed = (b"GET", b"HEAD")
 
-    def __init__(self, numbers: Callable[[], Snapshot] | None) -> None:
+    def __init__(
+        self, numbers: Callable[[], Snapshot] | None, prices: Prices | None = None
+    ) -> None:
         super().__init__()
         self._numbers = numbers
+        self._prices = prices or Prices()
 
     def serve(self, request: Any) -> Any:
         if self._numbers is None:
@@ -148,7 +157,7 @@ class _Status(_Json):
 
     def tell(self, request: Any, numbers: Snapshot) -> bytes:
         """Answer with them."""
-        return _reply(request, 200, numbers.json())
+        return _reply(request, 200, {**numbers.json(), "summary": summary(numbers, self._prices)})
 
 
 class _Metrics(_Status):

@@ -188,7 +188,7 @@ class Serving:
             if listen is daemon.admin_listen:
                 states = partial(bucket_states, self._origins.buckets, self.keys.expires)
                 numbers = None if self._telling is None else self._telling.numbers
-                site = admin_site(self._purger(), states, self._clock, numbers)
+                site = admin_site(self._purger(), states, self._clock, numbers, daemon.prices)
                 starting.append(listen_socket(self._reactor, sock, site))
                 continue
             starting.append(self._listen(listen, sock))
