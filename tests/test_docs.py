@@ -91,7 +91,7 @@ class ListTests(SynchronousTestCase):
         text = (ROOT / "docs" / "status.rst").read_text()
         for status in set(CacheStatus) - {CacheStatus.NONE}:
             self.assertIn(f"``{status.value.decode()}``", text)
-        table = text.partition("Why something was not stored")[2].partition("What a client")[0]
+        table = text.partition("Why something was not stored")[2].partition("Statuses of our")[0]
         named = set(re.findall(r"(?m)^``([a-z-]+)``", table))
         self.assertEqual({reason.value.decode() for reason in NoStoreReason}, named)
 
