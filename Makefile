@@ -2,6 +2,8 @@
 # make test    run the tests, with the first Python found; make test-3.12: with that one
 # make bench   the table of measurements, against nginx
 # make flame   where the time of a hit goes: a table and a flame graph, hit.svg
+# make deb     the Debian package, in dist/, for Debian 12; make check-deb: installed, run,
+#              upgraded, removed and purged in a fresh Debian (as root, needs debootstrap)
 # make check   what CI runs: tests on each Python, lint, types, package, docs
 #
 # Nothing is installed outside this directory: `.venv` has the product as a user gets it,
@@ -15,7 +17,7 @@ PIP = bin/python -m pip --disable-pip-version-check --quiet
 DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
     $$python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo demo-stop bench flame test test-all lint types docs package check clean
+.PHONY: demo demo-stop bench flame test test-all lint types docs package deb check-deb check clean
 .SECONDARY:
 
 demo: .venv/demo-installed
@@ -56,6 +58,13 @@ lint types docs package:
 	@version=$(DEFAULT); test -n "$$version" && \
 	    $(MAKE) --no-print-directory .venv-$$version/dev-installed && \
 	    VENV=$$(pwd)/.venv-$$version sh .ci/$@
+
+# Needs debhelper and Python 3.11.
+deb:
+	@sh pack/deb dist
+
+check-deb:
+	@sh pack/check-deb
 
 check:
 	@bash .ci/run

@@ -15,3 +15,4 @@ extensions = ["option_table"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "A caching, signing reverse proxy for private S3 buckets"}
+man_pages = [("configuration", "s3shield.ini", "the configuration of s3shield", "", 5)]

@@ -109,6 +109,8 @@ class PackagingTests(SynchronousTestCase):
             "etc/s3shield.ini",
             "etc/s3shield-rotate.service",
             "etc/s3shield-rotate.timer",
+            "debian/control",
+            "pack/tree",
             "tests/test_packaging.py",
             "twisted/plugins/s3shield_plugin.py",
         ):

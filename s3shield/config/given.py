@@ -86,7 +86,8 @@ class Sources:
     def warn_if_open(self, path: str) -> None:
         """Warn when a file with a secret can be read by others."""
         mode = self.mode_of(path)
-        if mode is not None and mode & 0o044:
+        # A group may read it: of the daemon's own, as a package has it, or of Debian's ssl-cert.
+        if mode is not None and mode & 0o004:
             self.complaints.warn(f"{path}: there is a secret in it and others can read it")
 
     def read(self, path: str) -> str:

@@ -554,9 +554,9 @@ class Buckets(SynchronousTestCase):
 
 class Warnings(SynchronousTestCase):
     def test_open_files(self):
-        """A file with a secret that group or others can read is warned of, and only that."""
+        """A file with a secret that others can read is warned of, and only that; not its group."""
         end = "[location:/]\nbucket = media\n"
-        for mode, count in ((0o600, 0), (0o640, 1), (0o604, 1), (0o622, 0)):
+        for mode, count in ((0o600, 0), (0o640, 0), (0o604, 1), (0o622, 0)):
             self.assertEqual(
                 len(read(BUCKET + end, modes={"x.ini": mode}).warnings), count, oct(mode)
             )

@@ -1,0 +1,1 @@
+"""What makes packages: manuals, completion, and the files of package formats."""
