@@ -64,7 +64,7 @@ deb:
 	@sh pack/deb dist
 
 check-deb:
-	@sh pack/check-deb
+	@bash pack/check-deb
 
 check:
 	@bash .ci/run
