@@ -13,6 +13,7 @@ from typing import Final
 from s3shield import __version__
 
 from . import (
+    cache,
     check,
     doctor,
     explain,
@@ -26,12 +27,14 @@ from . import (
     signing_key,
     stop,
     verify,
+    warm,
 )
 from .command import Console
 
 __all__ = ["main"]
 
 _COMMANDS: Final = (
+    cache,
     check,
     doctor,
     explain,
@@ -45,6 +48,7 @@ _COMMANDS: Final = (
     signing_key,
     stop,
     verify,
+    warm,
 )
 _INTERRUPTED: Final = 130
 """What shells make of a process that SIGINT has ended."""
@@ -68,6 +72,11 @@ examples:
     s3shield sign-url --config /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
   make the daemon forget an object that has changed:
     s3shield purge -c /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
+  see what is stored, and all of one URL:
+    s3shield cache ls -c /etc/s3shield/s3shield.ini
+    s3shield cache stat -c /etc/s3shield/s3shield.ini http://assets.example.com/a.txt
+  have the daemon fill its cache with what a file lists:
+    s3shield warm -c /etc/s3shield/s3shield.ini urls.txt
   have the daemon serve by its configuration as it is now, without a request dropped:
     s3shield reload -c /etc/s3shield/s3shield.ini
   end the daemon when what is under way is done:
