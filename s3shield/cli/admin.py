@@ -47,6 +47,7 @@ class Admin:
     """The admin listener of a daemon."""
 
     listen: Listen
+    token: str | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def of(cls, config: Config, file: str) -> Admin:
@@ -55,7 +56,7 @@ class Admin:
         if listen is None:
             text = f"{file}: [s3shield] admin_listen is missing: the daemon cannot be asked"
             raise AdminError(text, reached=False)
-        return cls(listen)
+        return cls(listen, config.daemon.admin.admin_token)
 
     def purge(self, wanted: Mapping[str, object], *, count: bool = False) -> int:
         """Return the number of responses purged, or, to `count`, of those that would be.
@@ -69,8 +70,11 @@ class Admin:
             else http.client.HTTPConnection(listen.host, listen.port, timeout=_PATIENCE)
         )
         body = json.dumps({**wanted, "count": True} if count else dict(wanted))
+        fields = {"Content-Type": "application/json"}
+        if self.token is not None:
+            fields["Authorization"] = f"Bearer {self.token}"
         try:
-            connection.request("POST", "/purge", body, {"Content-Type": "application/json"})
+            connection.request("POST", "/purge", body, fields)
             response = connection.getresponse()
             answer = json.loads(response.read())
             if response.status != http.HTTPStatus.OK:

@@ -9,6 +9,7 @@ from s3shield.policy import ANY, CachePolicy, TTLRow
 from s3shield.signing import Endpoint
 
 from .access import access_pairs
+from .admin import AdminConfig
 from .compression import dump_compression
 from .cors import dump_cors
 from .jwt import jwt_pairs
@@ -49,7 +50,7 @@ def dump(config: Config) -> str:
 
 def render(config: Config, show: Callable[[str], str]) -> str:
     """Return what `dump` does. show: what is written for a secret."""
-    sections: list[tuple[str, Pairs]] = [("s3shield", _daemon(config.daemon))]
+    sections: list[tuple[str, Pairs]] = [("s3shield", _daemon(config.daemon, show))]
     sections += [(f"cache:{each.name}", _cache(each)) for each in config.caches.values()]
     sections += [(f"bucket:{each.name}", _bucket(each, show)) for each in config.buckets.values()]
     sections += [(f"server:{each.name}", _server(each)) for each in config.servers]
@@ -86,11 +87,11 @@ def _url(endpoint: Endpoint) -> str:
     return f"{endpoint.scheme}://{host}:{endpoint.port}"
 
 
-def _daemon(daemon: DaemonConfig) -> Pairs:
+def _daemon(daemon: DaemonConfig, show: Callable[[str], str]) -> Pairs:
     yield from _listens(daemon.listen, daemon.tls)
     yield from _real_ip(daemon.real_ip)
     yield "admin_listen", None if daemon.admin_listen is None else str(daemon.admin_listen)
-    yield "metrics", _flag(daemon.admin.metrics)
+    yield from _admin(daemon.admin, show)
     yield from price_pairs(daemon.prices)
     yield "workers", "auto" if daemon.workers == AUTO else str(daemon.workers)
     yield "access_log", f"{daemon.access_log.target} {daemon.access_log.format}"
@@ -106,6 +107,13 @@ def _daemon(daemon: DaemonConfig) -> Pairs:
     yield "send_timeout", format_seconds(daemon.send_timeout)
     yield "http2", _flag(daemon.http2)
     yield "stall_log", _timeout(daemon.stall_log)
+
+
+def _admin(admin: AdminConfig, show: Callable[[str], str]) -> Pairs:
+    yield "metrics", _flag(admin.metrics)
+    yield "admin_allow", " ".join(map(str, admin.admin_allow)) or None
+    yield "admin_token", None if admin.admin_token is None else show(admin.admin_token)
+    yield "ready_valid_for", format_seconds(admin.ready_valid_for)
 
 
 def _listens(listens: Iterable[Listen], tls: TlsConfig) -> Pairs:

@@ -13,7 +13,7 @@ import attrs
 
 from s3shield.routing import Pattern
 
-from .admin import AdminConfig
+from .admin import AdminConfig, within_reach
 from .build_location import Locations
 from .build_tls import build_real_ip, build_tls, check_places
 from .errors import Complaints, ConfigError, ConfigErrors, nearest
@@ -136,6 +136,8 @@ class _Loader:
         ):
             problem = f"{admin.text} is a listen address too: requests or administration, not both"
             self.sources.complain(top.values["admin_listen"], problem)
+        if admin is not None and (why := within_reach(admin, daemon.admin)) is not None:
+            self.sources.complain(top.values["admin_listen"], why)
         self.sources.complaints.raise_if_any()
         return Config(
             file=self.sources.file,

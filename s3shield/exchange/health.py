@@ -45,9 +45,20 @@ class Health:
         self._request = Request(_HEAD, path)
         self._route = Route(0, path, (), path, member.name.encode() + b"|" + path + b"|", bytes(16))
         self._good = True  # as last told
+        self._last = True
         self._status = 0
         self._call: Call | None = None
         self._timer: Timer | None = None
+
+    @property
+    def name(self) -> str:
+        """The bucket's."""
+        return self._member.name
+
+    @property
+    def good(self) -> bool:
+        """Whether it was there the last time; nobody has asked yet: it is."""
+        return self._last
 
     def start(self) -> None:
         """Begin to ask."""
@@ -108,6 +119,7 @@ class Health:
         self._call = self._timer = None
         if bucket.closed:
             return
+        self._last = good
         if good is not self._good:
             text = "is there again" if good else f"is not there: {why}"
             level = LogLevel.warn if good else LogLevel.error

@@ -2,6 +2,7 @@
 
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.admin import Purges, admin_site
+from s3shield.ops.admin_gate import Gate
 from s3shield.ops.aside import run_aside
 from s3shield.ops.bucket_state import BucketState, bucket_states
 from s3shield.ops.certificate_watch import CertificateWatch
@@ -16,6 +17,7 @@ from s3shield.ops.log_format import COMBINED, compile_format
 from s3shield.ops.log_variables import LogRecord
 from s3shield.ops.outcome import Outcome, OutcomeFile, outcome_path
 from s3shield.ops.plan import Plan, StartError, make_plan
+from s3shield.ops.readiness import Readiness, key_reasons
 from s3shield.ops.sockets import Lot, Sockets
 from s3shield.ops.tally import Tally
 
@@ -31,6 +33,7 @@ __all__ = [
     "ErrorLog",
     "Fetched",
     "FileLook",
+    "Gate",
     "KeyWatch",
     "LogRecord",
     "Lot",
@@ -39,6 +42,7 @@ __all__ = [
     "OutcomeFile",
     "Plan",
     "Purges",
+    "Readiness",
     "Sockets",
     "StartError",
     "Tally",
@@ -48,6 +52,7 @@ __all__ = [
     "compile_format",
     "describe",
     "fetch",
+    "key_reasons",
     "look_at",
     "make_plan",
     "outcome_path",

@@ -1,8 +1,9 @@
 """The site on `admin_listen`: for operators and programs of this machine.
 
-Every worker serves it; which one answers makes no difference. There is no password: the
-socket is a loopback address or a file. What a web page makes a browser send comes with
-`Origin` or `Sec-Fetch-Site`, and is refused unless the page is ours, see `status_page`.
+Every worker serves it; which one answers makes no difference. Its address is a loopback one or
+a file, unless `admin_token` or `admin_allow` say who may come in, see `admin_gate`. What a web
+page makes a browser send comes with `Origin` or `Sec-Fetch-Site`, and is refused unless the page
+is ours, see `status_page`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from s3shield.config import Prices
 from s3shield.metrics import Snapshot, exposition, summary
+from s3shield.ops.admin_gate import Gate, Refusal
 from s3shield.ops.bucket_state import BucketState, health
+from s3shield.ops.readiness import Readiness
 from s3shield.ops.status_page import StatusPage, foreign
 
 __all__ = ["Purges", "admin_site"]
 
 _SELECTORS: Final = ("url", "prefix", "tag", "key", "all")
+_OPEN: Final = (b"/live", b"/ready")
+"""What probes ask, which cannot keep a secret as a rule."""
 _LONGEST: Final = 1 << 20
 """Bytes of a request's body."""
 
@@ -57,26 +62,43 @@ def admin_site(
     clock: Callable[[], float],
     numbers: Callable[[], Snapshot] | None = None,
     prices: Prices | None = None,
+    *,
+    readiness: Readiness,
+    gate: Gate,
 ) -> Site:
-    """Return the site: the page, `POST /purge`, `GET /live`, `/health`, `/metrics`, `/status.json`.
+    """Return the site: the page, `POST /purge`, and what can be read: `/live`, `/ready` and so on.
 
     states: returns each bucket's. clock: epoch seconds. numbers: returns those of all processes;
-    None: none are collected. prices: S3's.
+    None: none are collected. prices: S3's. gate: who may come in.
     """
     root = Resource()  # type: ignore[no-untyped-call]  # Twisted's, and so below
     page = StatusPage()
     root.putChild(b"", page)
     root.putChild(b"status", page)
     root.putChild(b"live", _Live())
+    root.putChild(b"ready", _Ready(readiness, gate))
     root.putChild(b"health", _Health(states, clock))
     root.putChild(b"metrics", _Metrics(numbers))
     root.putChild(b"status.json", _Status(numbers, prices))
     root.putChild(b"purge", _Purge(purges))
-    return _Site(root)  # type: ignore[no-untyped-call]
+    return _Site(root, gate)
 
 
 class _Site(Site):
     """Writes no access log: it would go among the errors. Purges are noted by themselves."""
+
+    def __init__(self, root: Resource, gate: Gate) -> None:
+        super().__init__(root)  # type: ignore[no-untyped-call]
+        self._gate = gate
+
+    def getResourceFor(self, request: Any) -> Any:
+        """Return what answers: who may not come in gets no further than to be told so."""
+        refusal = self._gate.address(getattr(request.getClientAddress(), "host", None))
+        if refusal is None and request.path not in _OPEN:
+            refusal = self._gate.credentials(request.getHeader(b"authorization"))
+        if refusal is not None:
+            return _Refused(refusal)
+        return super().getResourceFor(request)  # type: ignore[no-untyped-call]
 
     def log(self, request: object) -> None:
         """Say nothing."""
@@ -90,10 +112,27 @@ def _reply(request: Any, status: int, answer: Mapping[str, object]) -> bytes:
     return json.dumps(answer).encode("ascii") + b"\n"
 
 
+class _Refused(Resource):
+    """For who may not come in."""
+
+    isLeaf = True
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._refusal = refusal
+
+    def render(self, request: Any) -> bytes:
+        """Say why."""
+        if self._refusal.challenge is not None:
+            request.setHeader(b"www-authenticate", self._refusal.challenge)
+        return _reply(request, self._refusal.status, {"error": self._refusal.reason})
+
+
 class _Json(Resource):
     """A resource that speaks JSON, also about mistakes. allowed: methods."""
 
     isLeaf = True
+    log = Logger()
     allowed: tuple[bytes, ...] = ()
 
     def __init__(self) -> None:
@@ -120,6 +159,37 @@ class _Live(_Json):
 
     def serve(self, request: Any) -> Any:
         return _reply(request, 200, {"live": True})
+
+
+class _Ready(_Json):
+    """Whether requests had better come here. Who does not know the token gets no reasons."""
+
+    allowed = (b"GET", b"HEAD")
+
+    def __init__(self, readiness: Readiness, gate: Gate) -> None:
+        super().__init__()
+        self._readiness = readiness
+        self._gate = gate
+
+    def serve(self, request: Any) -> Any:
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        known = self._gate.credentials(request.getHeader(b"authorization")) is None
+
+        def told(reasons: list[str]) -> None:
+            if not gone:
+                said: dict[str, object] = {"ready": not reasons}
+                if known:
+                    said["reasons"] = reasons
+                request.write(_reply(request, 503 if reasons else 200, said))
+                request.finish()
+
+        def failed(failure: Failure) -> None:
+            self.log.failure("/ready", failure)
+            told([f"{type(failure.value).__name__} in s3shield"])
+
+        self._readiness.check().addCallbacks(told, failed)
+        return NOT_DONE_YET
 
 
 class _Health(_Json):
@@ -173,7 +243,6 @@ class _Metrics(_Status):
 class _Purge(_Json):
     """Purges what the form or the JSON object names."""
 
-    log = Logger()
     allowed = (b"POST",)
 
     def __init__(self, purges: Purges) -> None:

@@ -44,8 +44,6 @@ from s3shield.ops import (
     CertificateWatch,
     CredentialWatch,
     KeyWatch,
-    admin_site,
-    bucket_states,
     run_aside,
 )
 from s3shield.policy import Request
@@ -60,11 +58,10 @@ from s3shield.wire import (
     listen_socket,
 )
 
+from .administration import Administration
 from .compression import Compression
 from .errors import ServiceError
-from .measures import Measures
 from .origins import Origins
-from .telling import Telling
 
 __all__ = ["Serving"]
 
@@ -105,10 +102,6 @@ class Serving:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._telling: Telling | None = None
-        if config.daemon.admin.metrics and config.daemon.admin_listen is not None:
-            # Before anybody has the log's `append`.
-            self._telling = Telling(reactor, access_log, board, clock)
         self._origins = Origins(reactor, config, clock=clock, monotonic=monotonic)
         process = Process(reactor, clock, monotonic, memory)
         self._front = Front((), (), process)  # until there are locations
@@ -119,6 +112,16 @@ class Serving:
         self._limit: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
         self._zones: dict[str, Zone] = {}
+        # Before anybody has the log's `append`.
+        self._admin = Administration(
+            reactor,
+            config,
+            access_log,
+            board,
+            clock=clock,
+            origins=self._origins,
+            zones=self._zones,
+        )
         # All of them now: who starts a thread waits for it, and later that would be the loop.
         self._threads = ThreadPool(_DISK_THREADS, _DISK_THREADS, "s3shield-disk")
         self._threads.start()
@@ -137,7 +140,7 @@ class Serving:
             )
             self._locations = [self._location(each, around) for each in config.locations]
             self._front = Front(config.locations, self._locations, process)
-            self._health = self._origins.health()
+            self._admin.health = self._health = self._origins.health()
             if any(location.takes_bodies for location in config.locations):
                 invalidation = Invalidation(config.routing(), self._locations)
                 for location in self._locations:
@@ -186,9 +189,8 @@ class Serving:
         daemon = self._config.daemon
         for listen, sock in sockets:
             if listen is daemon.admin_listen:
-                states = partial(bucket_states, self._origins.buckets, self.keys.expires)
-                numbers = None if self._telling is None else self._telling.numbers
-                site = admin_site(self._purger(), states, self._clock, numbers, daemon.prices)
+                ends = self.keys.expires, self.credentials.expires
+                site = self._admin.site(*ends, lambda: bool(self._stopped))
                 starting.append(listen_socket(self._reactor, sock, site))
                 continue
             starting.append(self._listen(listen, sock))
@@ -200,8 +202,11 @@ class Serving:
         self.certificates.start()
         self.credentials.start()
         self._front.start()
-        if self._telling is not None:
-            self._telling.start(self._measures())
+        self._admin.start(
+            self.keys.expires,
+            self.credentials.expires,
+            lambda: sum(factory.connections for factory in self._factories),
+        )
         return gatherResults(starting, consumeErrors=True).addCallback(self._ports.extend)
 
     def _listen(self, listen: Listen, sock: Any) -> Deferred[IListeningPort]:
@@ -291,8 +296,7 @@ class Serving:
         self._compression.stop()
         for zone in self._zones.values():
             await zone.settled()
-        if self._telling is not None:
-            self._telling.stop()
+        self._admin.stop()
         self._close()
 
     def _cut(self) -> None:
@@ -312,24 +316,8 @@ class Serving:
 
     # Parts
 
-    def _measures(self) -> Measures:
-        caches = self._config.caches
-        return Measures(
-            self._zones,
-            {name: each.max_size for name, each in caches.items() if each.max_size is not None},
-            self._origins,
-            self.keys.expires,
-            self.credentials.expires,
-            lambda: sum(factory.connections for factory in self._factories),
-            lambda: self._access_log.lost,
-        )
-
     def _purger(self) -> Purger:
-        zones = [
-            None if location.cache is None else self._zones[location.cache]
-            for location in self._config.locations
-        ]
-        return Purger(self._config.routing(), zones)
+        return self._admin.purger()
 
     def _zone(self, cache: CacheConfig, *, shared: bool) -> Zone:
         options = {} if cache.map_size is None else {"map_size": cache.map_size}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.config import dump
+from s3shield.config.dump import render
 
 from .fixture import PLAIN, mistakes, read
 
@@ -25,10 +26,10 @@ class AdminListenTests(SynchronousTestCase):
         """Addresses that others can reach, TLS, and one that serves clients."""
         near = "it is a loopback address, 127.0.0.1:9180, or unix:/path"
         for value, wanted in (
-            ("0.0.0.0:9180", f"{near}: '0.0.0.0:9180'"),
-            ("9180", f"{near}: '9180'"),
-            ("10.0.0.1:9180", f"{near}: '10.0.0.1:9180'"),
-            ("admin.test:9180", f"{near}: 'admin.test:9180'"),
+            ("0.0.0.0:9180", f"{near}; 0.0.0.0:9180 needs admin_token or admin_allow"),
+            ("9180", f"{near}; 0.0.0.0:9180 needs admin_token or admin_allow"),
+            ("10.0.0.1:9180", f"{near}; 10.0.0.1:9180 needs admin_token or admin_allow"),
+            ("admin.test:9180", f"{near}; admin.test:9180 needs admin_token or admin_allow"),
             ("systemd:0", f"{near}: 'systemd:0'"),
             (
                 "127.0.0.1:1 tls",
@@ -43,6 +44,22 @@ class AdminListenTests(SynchronousTestCase):
                 mistakes(f"[s3shield]\nadmin_listen = {value}\n{PLAIN}"),
                 [f"x.ini:2: [s3shield] admin_listen: {wanted}"],
             )
+
+    def test_guarded(self):
+        """An address that others can reach takes a token or a list; what is dumped is the same."""
+        for line in ("admin_token = 0123456789abcdef", "admin_allow = 10.0.0.0/8 ::1"):
+            config = read(f"[s3shield]\nadmin_listen = 0.0.0.0:9180\n{line}\n{PLAIN}")
+            self.assertEqual(config.daemon.admin_listen.text, "0.0.0.0:9180")
+            self.assertTrue(config.daemon.admin.guarded)
+            self.assertEqual(read(render(config, str)), config)
+        self.assertNotIn("0123456789", f"{config}{dump(config)}")
+
+    def test_bad_token(self):
+        """A short token, or one that no field can carry, is refused, and never shown."""
+        for value in ("short", "0123456789 abcdef", "0123456789abcdéf"):
+            (mistake,) = mistakes(f"[s3shield]\nadmin_token = {value}\n{PLAIN}")
+            self.assertIn("16 characters", mistake)
+            self.assertNotIn(value, mistake)
 
 
 class PurgeAllowTests(SynchronousTestCase):

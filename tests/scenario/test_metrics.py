@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from .admin import AdminScenario
@@ -52,3 +54,59 @@ class MetricsScenario(AdminScenario):
         (connect,) = said["metrics"]["s3shield_origin_connect_seconds"]
         self.assertEqual(connect["count"], connect["buckets"]["+Inf"])
         self.assertEqual(sum(each["requests"] for each in said["objects"]), 4)
+
+
+class GateScenario(AdminScenario):
+    """Who may ask, and what probes are told."""
+
+    more_options = ""
+
+    def config_text(self, location: str, cache: str, more: str) -> str:
+        """Add options to `[s3shield]`."""
+        text = super().config_text(location, cache, more)
+        return text.replace("workers = 0", f"workers = 0\n{self.more_options}")
+
+    async def test_token(self) -> None:
+        """Without the token nothing is told but that it lives and is ready; with it, all is."""
+        self.more_options = "admin_token = 0123456789abcdef"
+        await self.shield()
+        good = {"Authorization": "Bearer 0123456789abcdef"}
+        for method, path in (
+            ("GET", "/metrics"),
+            ("GET", "/status.json"),
+            ("GET", "/health"),
+            ("POST", "/purge"),
+            ("GET", "/nothing"),
+        ):
+            status, said = await self.ask(method, path)
+            self.assertEqual((401, ["error"]), (status, list(said)), path)
+        status, _ = await self.ask("GET", "/metrics", Authorization="Bearer 0123456789abcdeg")
+        self.assertEqual(401, status)
+        for path in ("/metrics", "/status.json", "/health"):
+            self.assertEqual(200, (await self.ask("GET", path, **good))[0], path)
+        self.assertEqual((200, {"live": True}), await self.ask("GET", "/live"))
+        self.assertEqual((200, {"ready": True}), await self.ask("GET", "/ready"))
+        told = {"ready": True, "reasons": []}
+        self.assertEqual((200, told), await self.ask("GET", "/ready", **good))
+        self.assertEqual(200, (await self.ask("POST", "/purge", {"all": True}, **good))[0])
+
+    async def test_allow(self) -> None:
+        """Who is not in admin_allow is refused, probes too, and told why."""
+        self.more_options = "admin_allow = 10.0.0.0/8"
+        await self.shield()
+        for path in ("/metrics", "/live", "/ready"):
+            status, said = await self.ask("GET", path)
+            self.assertEqual(403, status)
+            self.assertEqual("admin_allow does not let 127.0.0.1 in", said["error"])
+
+    async def test_not_ready(self) -> None:
+        """A cache whose directory is gone is a reason, told with 503."""
+        self.more_options = "metrics = off"
+        await self.shield()
+        shutil.rmtree(self.cache_path)
+        status, said = await self.ask("GET", "/ready")
+        self.assertEqual((503, False), (status, said["ready"]))
+        (reason,) = said["reasons"]
+        self.assertIn("cache main: cannot write in", reason)
+        self.assertEqual((200, {"live": True}), await self.ask("GET", "/live"))
+        self.assertEqual(404, (await self.ask("GET", "/metrics"))[0])
