@@ -271,5 +271,5 @@ class Command(CommandCase):
             self.call("chekc", "x.ini"),
             (2, "", "s3shield: there is no command 'chekc' (did you mean 'check'?)\n"),
         )
-        self.assertIn("it is check, doctor, explain", self.call("zzz")[2])
+        self.assertIn("it is cache, check, doctor, explain", self.call("zzz")[2])
         self.assertEqual(self.call("--verbose")[0], 2)
