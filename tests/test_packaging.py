@@ -107,6 +107,8 @@ class PackagingTests(SynchronousTestCase):
             "demo/__main__.py",
             "docs/conf.py",
             "etc/s3shield.ini",
+            "etc/s3shield.rules.yml",
+            "etc/s3shield-dashboard.json",
             "etc/s3shield-rotate.service",
             "etc/s3shield-rotate.timer",
             "debian/control",
