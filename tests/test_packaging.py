@@ -141,6 +141,7 @@ class PackagingTests(SynchronousTestCase):
             "/s3shield-rotate.timer",
             "/LICENSE",
             "s3shield/py.typed",
+            "s3shield/ops/status.html",
         ):
             self.assertTrue(any(name.endswith(end) for name in self.wheel), end)
 

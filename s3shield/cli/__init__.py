@@ -25,7 +25,9 @@ from . import (
     rotate,
     sign_url,
     signing_key,
+    status,
     stop,
+    top,
     verify,
     warm,
 )
@@ -46,7 +48,9 @@ _COMMANDS: Final = (
     rotate,
     sign_url,
     signing_key,
+    status,
     stop,
+    top,
     verify,
     warm,
 )
@@ -81,6 +85,9 @@ examples:
     s3shield reload -c /etc/s3shield/s3shield.ini
   end the daemon when what is under way is done:
     s3shield stop -c /etc/s3shield/s3shield.ini
+  see how the daemon does, once or all the time:
+    s3shield status -c /etc/s3shield/s3shield.ini
+    s3shield top -c /etc/s3shield/s3shield.ini
   see what is asked for as it happens, errors only:
     s3shield logs -c /etc/s3shield/s3shield.ini --status 5xx
   make a configuration of nginx's or Apache's:

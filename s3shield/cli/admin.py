@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
@@ -13,8 +14,9 @@ from s3shield.config import Config, Listen
 
 __all__ = ["Admin", "AdminError"]
 
-_PATIENCE = 600.0
+_PATIENCE: Final = 600.0
 """Seconds: a purge of everything takes its time."""
+_SHORT: Final = 15.0
 
 
 class AdminError(Exception):
@@ -63,24 +65,42 @@ class Admin:
 
         wanted: fields of `POST /purge`. Raises AdminError.
         """
+        body = json.dumps({**wanted, "count": True} if count else dict(wanted))
+        return int(self._ask("POST", "/purge", body, _PATIENCE, "count" if count else "purged"))
+
+    def status(self) -> Any:
+        """Return what `/status.json` tells. Raises AdminError."""
+        return self._ask("GET", "/status.json", None, _SHORT, None, "summary")
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: str | None,
+        patience: float,
+        take: str | None,
+        needs: str | None = None,
+    ) -> Any:
+        """Return the answer, or its field `take`; `needs`: a field that it must have."""
         listen = self.listen
         connection = (
-            _UnixConnection(listen.path, _PATIENCE)
+            _UnixConnection(listen.path, patience)
             if listen.kind == "unix"
-            else http.client.HTTPConnection(listen.host, listen.port, timeout=_PATIENCE)
+            else http.client.HTTPConnection(listen.host, listen.port, timeout=patience)
         )
-        body = json.dumps({**wanted, "count": True} if count else dict(wanted))
-        fields = {"Content-Type": "application/json"}
+        fields = {} if body is None else {"Content-Type": "application/json"}
         if self.token is not None:
             fields["Authorization"] = f"Bearer {self.token}"
         try:
-            connection.request("POST", "/purge", body, fields)
+            connection.request(method, path, body, fields)
             response = connection.getresponse()
             answer = json.loads(response.read())
             if response.status != http.HTTPStatus.OK:
                 text = answer.get("error", f"the daemon answered {response.status}")
                 raise AdminError(str(text))
-            return int(answer["count" if count else "purged"])
+            if needs is not None and needs not in answer:
+                raise LookupError(needs)
+            return answer if take is None else answer[take]
         except OSError as why:
             reason = why.strerror or str(why)
             text = f"cannot reach the daemon at {listen}: {reason}"

@@ -47,7 +47,7 @@ def summary(numbers: Snapshot, prices: Prices) -> dict[str, Any]:
             count for status, count in by_status.items() if status.startswith("5")
         ),
         "client_connections": _one(numbers, "s3shield_client_connections"),
-        "worker_restarts": _one(numbers, "s3shield_worker_restarts_total"),
+        "worker_restarts": _one(numbers, "s3shield_worker_restarts_total") or 0,
         "stores": list(_stores(numbers)),
         "origins": list(_origins(numbers)),
         "errors": [

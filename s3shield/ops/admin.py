@@ -90,6 +90,7 @@ class _Site(Site):
     def __init__(self, root: Resource, gate: Gate) -> None:
         super().__init__(root)  # type: ignore[no-untyped-call]
         self._gate = gate
+        self.secret = gate.token is not None
 
     def getResourceFor(self, request: Any) -> Any:
         """Return what answers: who may not come in gets no further than to be told so."""
@@ -142,7 +143,7 @@ class _Json(Resource):
         if request.method not in self.allowed:
             request.setHeader(b"allow", b", ".join(self.allowed))
             return _reply(request, 405, {"error": "this method is not allowed here"})
-        refusal = foreign(request)
+        refusal = foreign(request, secret=request.site.secret)
         if refusal is not None:
             return _reply(request, 403, {"error": refusal})
         return self.serve(request)

@@ -25,8 +25,11 @@ _OURS: Final = (b"same-origin", b"none")
 """Values of Sec-Fetch-Site: our own page, or the address bar."""
 
 
-def foreign(request: Any) -> str | None:
-    """Return why a request is not to be answered, for who made a browser send it, or None."""
+def foreign(request: Any, *, secret: bool) -> str | None:
+    """Return why a request is not to be answered, for who made a browser send it, or None.
+
+    secret: whether a token has been asked for, and was right.
+    """
     headers = request.requestHeaders
     host = request.getHeader(b"host") or b""
     origins = headers.getRawHeaders(b"origin", [])
@@ -36,9 +39,8 @@ def foreign(request: Any) -> str | None:
         return "not from another web page"
     if any(origin not in (b"http://" + host, b"https://" + host) for origin in origins):
         return "not from another web page"
-    # What a browser knows of a password, it sends to nobody else's name.
-    known = headers.hasHeader(b"authorization")
-    if not known and (page or _is_loopback(request.getHost())) and not _is_address(host):
+    # The token that a browser knows for our name it does not send to another.
+    if not secret and (page or _is_loopback(request.getHost())) and not _is_address(host):
         return "ask for it by its address or as localhost: another name could be anybody's"
     if page and request.method not in (b"GET", b"HEAD"):
         kind = (request.getHeader(b"content-type") or b"").partition(b";")[0].strip().lower()

@@ -13,6 +13,8 @@ from s3shield.cli import main
 from tests.ops.test_daemon import DaemonCase
 from tests.ports import free_port
 
+from .running import called
+
 
 class PurgeCase(DaemonCase):
     """A daemon with an admin listener, and the command."""
@@ -34,6 +36,22 @@ class PurgeCase(DaemonCase):
 
 class DaemonTests(PurgeCase):
     """Two workers."""
+
+    def look(self):
+        """`status` and `top` tell of it too: one start for all."""
+        status, out, err = called("status", "-c", str(self.ini), "--json")
+        self.assertEqual((status, err), (0, ""))
+        said = json.loads(out)
+        self.assertEqual(1, said["version"])
+        self.assertGreater(said["summary"]["hits"], 0)
+        status, out, err = called("status", "-c", str(self.ini))
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("WORKER", out)
+        words = ("top", "-c", str(self.ini), "--count", "2", "--interval", "10ms")
+        status, out, err = called(*words)
+        self.assertEqual((status, err), (0, ""))
+        # No terminal: nothing but lines.
+        self.assertEqual((2, False), (out.count("requests "), "\x1b" in out))
 
     def test_unix(self):
         """Each selector, over a unix socket that others cannot use, whichever worker has it."""
@@ -58,6 +76,7 @@ class DaemonTests(PurgeCase):
             # On connections of both workers, sooner or later.
             self.assertEqual({self.get() for _ in range(20)}, {"HIT"})
         self.assertEqual(self.purge("--tag", "none"), (0, "0\n", ""))
+        self.look()
         # What is too wide is counted, and nothing is done without --yes.
         for words, said in (
             (["--all"], "--all empties every cache, 1 responses: say --yes"),

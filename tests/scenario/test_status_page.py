@@ -83,6 +83,7 @@ class PageScenario(AdminScenario):
             ("GET", "/metrics", None, {"Host": "[::1]:9180"}, 200),
             ("GET", "/metrics", None, {"Host": "evil.example:9180"}, 403),
             ("GET", "/metrics", None, {"Host": "127.0.0.1.evil.example"}, 403),
+            ("GET", "/metrics", None, {"Host": "evil.example", "Authorization": "Bearer x"}, 403),
             ("POST", "/purge", {"all": True}, {}, 200),
             ("POST", "/purge", {"all": True}, {"Origin": own}, 200),
             (
