@@ -23,6 +23,7 @@ _BUCKETS: Final = len(DURATION) + 1
 _FIRST: Final = 5
 """A row: requests, bytes sent, of them cached, seconds, bytes sent with an origin asked, then
 the buckets."""
+_QUICK: Final = DURATION[0]
 _EMPTY: Final = [0] * (_FIRST + _BUCKETS)
 _HITS: Final = frozenset(
     each.value
@@ -61,9 +62,10 @@ class Tally:
     def take(self, records: Sequence[LogRecord]) -> None:
         """Count some."""
         rows = self._rows
-        for record in records:
-            (_, _, request, status, sent, fate, reason, seconds) = record[:8]
-            origin, _, location, _, cached = record[8:]
+        for each in records:
+            _, _, request, status, sent, fate, reason, seconds, origin, _, location, _, cached = (
+                each
+            )
             # Not the enum itself: its hash is a function in Python.
             name = (location, status, fate._value_, request.method)
             row = rows.get(name)
@@ -73,7 +75,7 @@ class Tally:
             row[1] += sent
             row[2] += cached
             row[3] += seconds
-            row[_FIRST + bisect_left(DURATION, seconds)] += 1
+            row[_FIRST if seconds <= _QUICK else _FIRST + bisect_left(DURATION, seconds)] += 1
             if origin is not None:
                 row[4] += sent - cached
                 self._note_origin(location, origin)
