@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from s3shield.config import AccessLogConfig
+from s3shield.config import AccessLogConfig, is_log_file
 
 from .command import Console, Subparsers, add_command, duration, loaded
 from .following import Following
@@ -127,7 +127,7 @@ def _problem(log: AccessLogConfig, wanted: Wanted, file: str) -> str:
     where = f"{log.where or file}: [s3shield] access_log"
     if log.target == "off":
         return f"{where} is off: name a file there to have one"
-    if log.target in ("stdout", "stderr", "syslog"):
+    if not is_log_file(log.target):
         return f"{where} goes to {log.target}: look there (journalctl), or name a file"
     there = fields_of(log.format)
     for option, name in wanted.needs.items():

@@ -7,6 +7,7 @@ from .jwt import JwtConfig
 from .limits import LimitConn, LimitReq, LimitsConfig
 from .listen import Listen
 from .load import load, loads
+from .logs import SyslogPlace, is_log_file, syslog_place
 from .prices import Prices
 from .real_ip import RealIpConfig
 from .secure import SecureConfig
@@ -55,11 +56,14 @@ __all__ = [
     "SecureConfig",
     "ServerConfig",
     "SiteConfig",
+    "SyslogPlace",
     "TlsConfig",
     "dump",
     "escape",
+    "is_log_file",
     "load",
     "loads",
     "parse_millis",
     "parse_size",
+    "syslog_place",
 ]

@@ -95,6 +95,7 @@ def _daemon(daemon: DaemonConfig, show: Callable[[str], str]) -> Pairs:
     yield from price_pairs(daemon.prices)
     yield "workers", "auto" if daemon.workers == AUTO else str(daemon.workers)
     yield "access_log", f"{daemon.access_log.target} {daemon.access_log.format}"
+    yield "access_log_sample", f"{daemon.access_log_sample:.6g}"
     if daemon.error_log is not None:
         yield "error_log", f"{daemon.error_log.target} {daemon.error_log.level}"
     yield "pid_file", daemon.pid_file

@@ -12,9 +12,9 @@ from s3shield.policy import CachePolicy
 from s3shield.routing import Rewrite
 from s3shield.signing import SignMode
 
+from . import logs, replicas
 from . import reading as read
 from . import reading_keys as keys
-from . import replicas
 from .admin import ADMIN, admin_listen, networks
 from .compression import COMPRESSION
 from .cors import CORS
@@ -50,8 +50,9 @@ DAEMON: Final[Mapping[str, Spec]] = {
     **ADMIN,
     **PRICES,
     "workers": Spec(read.workers, -1),
-    "access_log": Spec(read.access_log),
-    "error_log": Spec(read.error_log),
+    "access_log": Spec(logs.access_log),
+    "access_log_sample": Spec(logs.access_log_sample, 1.0),
+    "error_log": Spec(logs.error_log),
     "pid_file": Spec(read.text),
     "user": Spec(read.word),
     "group": Spec(read.word),

@@ -24,7 +24,7 @@ from .units import (
     parse_seconds,
     parse_size,
 )
-from .values import AUTO, AccessLogConfig, ErrorLogConfig
+from .values import AUTO
 
 __all__: list[str] = []  # for `options` alone, by the module's name
 
@@ -33,7 +33,6 @@ LISTEN_LATER: Final = {
 }
 """Kinds of Listen that are not served yet, and what is said about them."""
 METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-LOG_LEVELS: Final = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
 _IGNORABLE: Final = (
     *("Cache-Control", "Expires", "Set-Cookie", "Vary"),
     *("X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate"),
@@ -93,21 +92,6 @@ def workers(value: str) -> int:
     if not value.isdigit():
         raise BadValueError("it is auto or a number", value, nearest(value, ("auto",)))
     return parse_count(value, 0, 1024)
-
-
-def access_log(value: str) -> AccessLogConfig:
-    """`path|stdout|stderr|syslog|off [combined|json|FORMAT]`."""
-    target, _, form = text(value).partition(" ")
-    form = form.strip()
-    if form and "$" not in form:
-        parse_choice(form, ("combined", "json"))
-    return AccessLogConfig(target=target, format=form or "combined")
-
-
-def error_log(value: str) -> ErrorLogConfig:
-    """`path|stdout|stderr|syslog [LEVEL]`."""
-    target, _, level = text(value).partition(" ")
-    return ErrorLogConfig(target=target, level=parse_choice(level.strip() or "info", LOG_LEVELS))
 
 
 def listen(value: str) -> Listen:

@@ -55,7 +55,8 @@ def _where() -> str:
 class AccessLogConfig:
     """`access_log`.
 
-    target: a path, stdout, stderr, syslog or off. format: combined, json or a format.
+    target: a path, stdout, stderr, syslog, `syslog:server=...`, journald or off. format:
+    combined, json or a format.
     """
 
     target: str = "off"
@@ -65,7 +66,7 @@ class AccessLogConfig:
 
 @attrs.frozen(kw_only=True)
 class ErrorLogConfig:
-    """`error_log`. target: a path, stdout, stderr or syslog. level: nginx's word."""
+    """`error_log`. target: as of the access log, never off. level: nginx's word."""
 
     target: str = "stderr"
     level: str = "info"
@@ -78,7 +79,8 @@ class DaemonConfig:
 
     listen: its own lines (see Config.listens for all). admin_listen: for operators; None:
     nowhere. admin: how it serves them. prices: S3's, for it. workers: AUTO, 0 to serve in this
-    process, or a number. error_log: None when left out. worker_shutdown_timeout: for requests
+    process, or a number. access_log_sample: part of the requests whose lines are written.
+    error_log: None when left out. worker_shutdown_timeout: for requests
     under way at a reload; None: no limit. keepalive_timeout,
     client_header_timeout, send_timeout: nginx's, about clients. http2: whether listeners with
     TLS offer it. stall_log: what holds the
@@ -92,6 +94,7 @@ class DaemonConfig:
     prices: Prices = attrs.field(factory=Prices)
     workers: int = AUTO
     access_log: AccessLogConfig = attrs.field(factory=AccessLogConfig)
+    access_log_sample: float = 1.0
     error_log: ErrorLogConfig | None = None
     pid_file: str | None = None
     user: str | None = None

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from s3shield.ops.log_format import Format, compile_format, without
+from s3shield.ops.log_format import Format, compile_format, with_fields, without
+from s3shield.ops.log_journal import JournalTarget
 from s3shield.ops.log_target import Target, open_target
 from s3shield.ops.log_variables import REQUEST, STATUS, LogRecord
 from s3shield.policy import NOTHING_CONSUMED, CacheStatus, Consumed, InnerRequest, Request
@@ -27,6 +28,10 @@ _BATCH_BYTES = 128 * 1024
 _FLUSH_SECONDS = 0.2
 _REPORT_SECONDS = 60.0
 _LINE_LIMIT = 8192
+_ALWAYS = 400
+"""Statuses from here on are written, whatever the sample."""
+_WHOLE = 1.0 - 1e-9
+"""Ten times 0.1 is less than 1."""
 
 
 def _discard(_record: LogRecord) -> None:
@@ -54,7 +59,8 @@ def _outward(record: LogRecord) -> LogRecord | None:
 class AccessLog:
     """Takes finished requests' records and writes them to a target.
 
-    target: a path, `stdout`, `stderr`, `syslog` or `off`. format: see compile_format.
+    target: see `open_target`, or `off`. format: see compile_format. sample: the part of the
+    requests that are written; those with a status of 400 and more all are.
     append: the bound callable the exchange calls with each record; it never raises for a
     log's trouble. Lines that cannot be written are counted, and reported at most once a
     minute. wall: the clock of `refused`.
@@ -71,6 +77,7 @@ class AccessLog:
         *,
         reactor: IReactorTime,
         wall: Callable[[], float] = time.time,
+        sample: float = 1.0,
     ) -> None:
         self.target = target
         self._reactor = reactor
@@ -79,14 +86,18 @@ class AccessLog:
         self._tick: IDelayedCall | None = None
         self._report: IDelayedCall | None = None
         self._closed = False
+        self._sample = sample
+        self._due = 0.0
         self._count: Callable[[list[LogRecord]], None] | None = None
         self.lost = 0
         """Lines lost since the start."""
         self._unreported = 0
         self._shown: Format = compile_format(format, pid=os.getpid())
-        self._format = self._shown
         self._hidden = NOTHING_CONSUMED
         self._to: Target | None = None if target == "off" else open_target(target)
+        if isinstance(self._to, JournalTarget):
+            self._shown = with_fields(self._shown)
+        self._format = self._shown
         self.append: Callable[[LogRecord], None] = (
             _discard if self._to is None else self._appender()
         )
@@ -151,7 +162,7 @@ class AccessLog:
         if self._records:
             self._arm(0)
         elif self._to is not None and self._to.pending:
-            self._arm()
+            self._arm(self._to.pending)
 
     def _write_batch(self) -> None:
         """Format up to 256 records and write their lines at once."""
@@ -166,8 +177,14 @@ class AccessLog:
         line_of = self._format
         size = taken = 0
         batch = records[:_BATCH]
+        sample = self._sample
         for record in batch:
             taken += 1
+            if sample < 1.0 and record[STATUS] < _ALWAYS:
+                self._due += sample
+                if self._due < _WHOLE:
+                    continue
+                self._due -= 1.0
             try:
                 line = line_of(record)
             except Exception:

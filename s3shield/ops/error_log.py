@@ -1,7 +1,9 @@
 """The error log: twisted.logger's events as plain lines, one an event.
 
-`2026-11-24T06:00:00Z [error] message`, a traceback indented after it. A message that is
-repeated more than ten times in ten seconds is counted instead of written.
+`2026-11-24T06:00:00Z [error] message`, a traceback indented after it; the journal gets one
+entry, with the level as its priority. A message that a process repeats more than ten times in
+a minute is counted instead of written. It is the same one when its format is, and what it is
+about: two buckets that fail, or two keys that end, do not hide each other.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from s3shield.ops.log_journal import JournalTarget
 from s3shield.ops.log_target import Target, open_target
 
 __all__ = ["LEVELS", "ErrorLog"]
@@ -46,8 +49,12 @@ _RANKS: Final = {
 _SEVERITIES: Final = (7, 6, 4, 3, 2)
 """RFC 5424 section 6.2.1."""
 
-_WINDOW: Final = 10.0
+_WINDOW: Final = 60.0
 _BURST: Final = 10
+_MOST: Final = 1000
+"""Windows at once; then all end early."""
+_ABOUT: Final = ("bucket", "name", "origin", "url", "path", "target", "kind", "title")
+"""Values of an event that say what it is about; all are names from the configuration."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -66,7 +73,7 @@ class _Repeats:
     """How often one message came within a window."""
 
     rank: int
-    until: float
+    since: float
     seen: int = 0
     last: str = ""
 
@@ -75,7 +82,7 @@ class _Repeats:
 class ErrorLog:
     """Observes twisted.logger's events and writes those of `level` and above.
 
-    target: a path, `stdout`, `stderr`, `syslog` or `off`. level: a name in LEVELS. wall: epoch
+    target: see `open_target`, or `off`. level: a name in LEVELS. wall: epoch
     seconds, for events that carry no time of their own. reactor: where the counts of
     repeats are written from; None: with the next message instead.
 
@@ -103,6 +110,8 @@ class ErrorLog:
         self._lock = threading.RLock()
         self._repeats: dict[object, _Repeats] = {}
         self._sweep: IDelayedCall | None = None
+        self._push: IDelayedCall | None = None
+        self._told = -_WINDOW
         self._to: Target | None = None if target == "off" else open_target(target)
 
     def __call__(self, event: LogEvent) -> None:
@@ -120,55 +129,101 @@ class ErrorLog:
         template = event.get("log_format")
         if template in (None, "{log_text}"):  # the latter: whatever twisted.python.log was given
             template = message
-        repeats = self._repeats.get((rank, template))
+        key = (rank, template, *[str(event[name]) for name in _ABOUT if name in event])
+        repeats = self._repeats.get(key)
         if repeats is None:
-            repeats = self._repeats[rank, template] = _Repeats(rank, now + _WINDOW)
+            if len(self._repeats) >= _MOST:
+                self._end_windows(now, over=True)
+            repeats = self._repeats[key] = _Repeats(rank, now)
         repeats.seen += 1
         if repeats.seen > _BURST:
             repeats.last = message
-            self._sweep_later()
+            self._sweep_later(now)
             return
-        self._write(rank, now, message, event.get("log_failure"))
+        self._write(rank, now, message, event.get("log_failure"), event.get("log_namespace", ""))
 
-    def _write(self, rank: int, now: float, message: str, failure: Failure | None = None) -> None:
-        if self._to is None:
+    def _write(
+        self,
+        rank: int,
+        now: float,
+        message: str,
+        failure: Failure | None = None,
+        source: str = "",
+    ) -> None:
+        to = self._to
+        if to is None:
             return
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        if to.lost and now - self._told >= _WINDOW:
+            lost, to.lost, self._told = to.lost, 0, now
+            self._put(to, 3, now, [f"{lost} lines of the error log are lost: {to.error}"], "")
+            if to.lost:
+                to.lost = lost
         head, *more = (message or "(no message)").split("\n")
         if failure is not None:
             more += failure.getTraceback().rstrip().splitlines()
-        lines = [f"{stamp} [{_NAMES[rank]}] {_plain(head)}\n"]
-        lines += [f"    {_plain(line)}\n" for line in more]
-        self._to.write(
-            [line.encode("utf-8", "backslashreplace") for line in lines], _SEVERITIES[rank]
-        )
+        self._put(to, rank, now, [_plain(line) for line in (head, *more)], source)
+        self._push_later()
+
+    def _put(self, to: Target, rank: int, now: float, texts: list[str], source: str) -> None:
+        """Write one message. texts: its lines. source: the logger's name."""
+        severity = _SEVERITIES[rank]
+        if isinstance(to, JournalTarget):
+            whole = "\n".join(texts).encode("utf-8", "backslashreplace")
+            to.tell(whole, severity, [(b"S3SHIELD_LOGGER", _plain(source).encode())])
+            return
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        lines = [f"{stamp} [{_NAMES[rank]}] {texts[0]}\n", *[f"    {text}\n" for text in texts[1:]]]
+        to.write([line.encode("utf-8", "backslashreplace") for line in lines], severity)
+
+    def _push_later(self) -> None:
+        """Come back to a reader that is behind."""
+        wait = 0.0 if self._to is None else self._to.pending
+        if wait and self._push is None and self._reactor is not None and self._is_here():
+            self._push = self._reactor.callLater(wait, self._pushed)
+
+    def _pushed(self) -> None:
+        self._push = None
+        with self._lock:
+            if self._to is not None:
+                self._to.write([])
+            self._push_later()
+
+    def _is_here(self) -> bool:
+        # Events come from any thread, timers may be set in the reactor's alone.
+        return threading.get_ident() == self._thread
 
     # --- repeats ------------------------------------------------------------------------
 
-    def _end_windows(self, now: float) -> None:
-        """Forget the windows that are over; write what they held back."""
-        over = [key for key, repeats in self._repeats.items() if repeats.until <= now]
-        for key in over:
+    def _end_windows(self, now: float, *, over: bool = False) -> None:
+        """Forget the windows that are over; write what they held back. over: all are."""
+        ended = [
+            key
+            for key, repeats in self._repeats.items()
+            if over or abs(now - repeats.since) >= _WINDOW  # a clock may be set back
+        ]
+        for key in ended:
             self._end_window(self._repeats.pop(key), now)
 
     def _end_window(self, repeats: _Repeats, now: float) -> None:
         held = repeats.seen - _BURST
         if held > 0:
-            self._write(repeats.rank, now, f"repeated {held} times: {repeats.last}")
+            seconds = min(_WINDOW, max(0.0, now - repeats.since))
+            text = f"repeated {held} times more in {seconds:.0f} s: {repeats.last}"
+            self._write(repeats.rank, now, text)
 
-    def _sweep_later(self) -> None:
-        # Events come from any thread, timers may be set in the reactor's alone.
-        here = threading.get_ident() == self._thread
-        if self._sweep is None and self._reactor is not None and here:
-            self._sweep = self._reactor.callLater(_WINDOW, self._swept)
+    def _sweep_later(self, now: float) -> None:
+        if self._sweep is None and self._reactor is not None and self._is_here():
+            ends = [each.since + _WINDOW for each in self._repeats.values() if each.seen > _BURST]
+            wait = min(_WINDOW, max(0.0, min(ends) - now))
+            self._sweep = self._reactor.callLater(wait, self._swept)
 
     def _swept(self) -> None:
         self._sweep = None
         with self._lock:
-            self._end_windows(self._wall())
-            again = any(repeats.seen > _BURST for repeats in self._repeats.values())
-        if again:
-            self._sweep_later()
+            now = self._wall()
+            self._end_windows(now)
+            if any(repeats.seen > _BURST for repeats in self._repeats.values()):
+                self._sweep_later(now)
 
     # --- life ---------------------------------------------------------------------------
 
@@ -208,6 +263,10 @@ class ErrorLog:
             if self._sweep is not None:
                 self._sweep.cancel()
                 self._sweep = None
+            if self._push is not None:
+                self._push.cancel()
+                self._push = None
             if self._to is not None:
+                self._to.write([])
                 self._to.close()
                 self._to = None

@@ -40,7 +40,7 @@ from s3shield.ops.log_variables import (
 )
 from s3shield.policy import CacheStatus, Consumed, NoStoreReason
 
-__all__ = ["COMBINED", "Format", "compile_format", "without"]
+__all__ = ["COMBINED", "Format", "compile_format", "with_fields", "without"]
 
 Format = Callable[[LogRecord], bytes]
 """Makes a record's line, newline included."""
@@ -174,6 +174,28 @@ def _text(template: str, pid: int) -> Format:
         return b"".join(parts)
 
     return line
+
+
+_FIELDS: Final = (
+    *("remote_addr", "host", "request_method", "request_uri", "status", "body_bytes_sent"),
+    *("request_time", "upstream_cache_status", "upstream_status", "cache_reason", "location"),
+)
+"""What the journal gets as fields, besides the line."""
+
+
+def with_fields(line: Format) -> Format:
+    """Return `line` with fields for `JournalTarget.write`: S3SHIELD_STATUS=200 and so on."""
+    values = [(b"S3SHIELD_%b=" % name.upper().encode(), variable(name, 0)) for name in _FIELDS]
+
+    def dressed(record: LogRecord) -> bytes:
+        pieces = [line(record)]
+        for name, value in values:
+            text = value(record)
+            if text is not None:
+                pieces.append(b"%b%b\n" % (name, escape(text)))
+        return b"".join(pieces)
+
+    return dressed
 
 
 def without(consumed: Consumed, line: Format) -> Format:

@@ -1,4 +1,4 @@
-"""Where log lines go: a file, standard output or error, syslog.
+"""Where log lines go: a file, standard output or error; syslog and the journal elsewhere.
 
 Nothing here waits for a slow reader: a pipe or socket that takes no more leaves its lines
 in a bounded backlog, then they are counted as lost. A regular file is written as nginx
@@ -11,18 +11,18 @@ import os
 import select
 import socket
 import stat
-import sys
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-__all__ = ["INFO", "FileTarget", "StreamTarget", "SyslogTarget", "Target", "open_target"]
+from s3shield.config import is_log_file, syslog_place
+from s3shield.ops.log_journal import JournalTarget
+from s3shield.ops.log_syslog import SyslogTarget
 
-INFO: Final = 6
-"""RFC 5424 section 6.2.1: severity informational."""
+__all__ = ["FileTarget", "StreamTarget", "Target", "open_target"]
 
 _BACKLOG: Final = 1 << 20
+_AGAIN: Final = 0.2
 # A pipe takes up to PIPE_BUF bytes whole or not at all, and is only reported writable when
 # it has room for as many (POSIX write(); Linux pipe(7)).
 _ATOMIC: Final = select.PIPE_BUF
@@ -33,14 +33,16 @@ class Target(Protocol):
 
     lost: int
     """Lines that could not be written, since the owner last set it to 0."""
-    error: str
-    """Why, the last time."""
 
     @property
-    def pending(self) -> bool:
-        """Whether lines wait for the reader: call `write` again soon, with none if so."""
+    def error(self) -> str:
+        """Why, the last time."""
 
-    def write(self, lines: Sequence[bytes], severity: int = INFO) -> None:
+    @property
+    def pending(self) -> float:
+        """Seconds until `write` should be called again, with none if so; 0: no lines wait."""
+
+    def write(self, lines: Sequence[bytes], severity: int | None = None) -> None:
         """Write `lines`. severity: RFC 5424's, 0 to 7, where the target has such a thing."""
 
     def reopen(self) -> None:
@@ -56,7 +58,7 @@ class FileTarget:
     Raises OSError when it cannot be opened.
     """
 
-    pending = False
+    pending = 0.0
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -69,7 +71,7 @@ class FileTarget:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
         return os.open(self._path, flags, 0o640)
 
-    def write(self, lines: Sequence[bytes], severity: int = INFO) -> None:
+    def write(self, lines: Sequence[bytes], severity: int | None = None) -> None:
         """Append all lines in one write."""
         if not lines:
             return
@@ -125,11 +127,11 @@ class StreamTarget:
             self._poll.register(self._fd, select.POLLOUT)
 
     @property
-    def pending(self) -> bool:
-        """Whether the reader is behind."""
-        return bool(self._backlog)
+    def pending(self) -> float:
+        """See `Target`."""
+        return _AGAIN if self._backlog else 0.0
 
-    def write(self, lines: Sequence[bytes], severity: int = INFO) -> None:
+    def write(self, lines: Sequence[bytes], severity: int | None = None) -> None:
         """Write as much as the reader takes; keep up to 1 MiB of the rest for the next time."""
         if self._poll is None and self._socket is None:
             lines = [b"".join(lines)]
@@ -189,70 +191,14 @@ class StreamTarget:
         self._fd = -1
 
 
-class SyslogTarget:
-    """The local syslog socket, one datagram a line (RFC 3164 as syslog(3) sends it).
-
-    path: of the socket; None: the system's. tag: the program's name. facility: 23 is
-    local7, nginx's default. A socket that is not there loses lines until it is.
-    """
-
-    pending = False
-
-    def __init__(self, path: str | None = None, tag: str = "s3shield", facility: int = 23) -> None:
-        self._path = path or ("/var/run/syslog" if sys.platform == "darwin" else "/dev/log")
-        self._tag = f"{tag}[{os.getpid()}]: ".encode()
-        self._facility = facility
-        self.lost = 0
-        self.error = ""
-        self._socket: socket.socket | None = None
-
-    def write(self, lines: Sequence[bytes], severity: int = INFO) -> None:
-        """Send each line; what the daemon does not take at once is lost."""
-        stamp = time.strftime("%d %H:%M:%S ").encode()
-        month = b"JanFebMarAprMayJunJulAugSepOctNovDec"[3 * time.localtime().tm_mon - 3 :][:3]
-        head = b"<%d>%b %b%b" % (self._facility * 8 + severity, month, stamp, self._tag)
-        for index, line in enumerate(lines):
-            try:
-                if self._socket is None:
-                    self._connect()
-                if self._socket is not None:
-                    self._socket.send(head + line.rstrip(b"\n"))
-            except BlockingIOError:
-                self.lost += 1
-                self.error = "the syslog daemon is too slow"
-            except OSError as error:
-                self.error = error.strerror or str(error)
-                self.lost += len(lines) - index
-                self.reopen()
-                return
-
-    def _connect(self) -> None:
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        link.setblocking(False)
-        try:
-            link.connect(self._path)
-        except OSError:
-            link.close()
-            raise
-        self._socket = link
-
-    def reopen(self) -> None:
-        """Connect again with the next line."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the socket."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-
 def open_target(name: str) -> Target:
-    """Open `stdout`, `stderr`, `syslog` or a path. Raises OSError for a path that fails."""
+    """Open `stdout`, `stderr`, `syslog`, `syslog:...`, `journald` or a path. Raises OSError."""
     if name == "stdout":
         return StreamTarget(1)
     if name == "stderr":
         return StreamTarget(2)
-    if name == "syslog":
-        return SyslogTarget()
+    if name == "journald":
+        return JournalTarget()
+    if not is_log_file(name):
+        return SyslogTarget(syslog_place(name))
     return FileTarget(name)

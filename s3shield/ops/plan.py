@@ -20,7 +20,7 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.util import runAsEffectiveUser
 
-from s3shield.config import AUTO, Config, ConfigErrors, ErrorLogConfig, Listen, load
+from s3shield.config import AUTO, Config, ConfigErrors, ErrorLogConfig, Listen, is_log_file, load
 from s3shield.ops.access_log import AccessLog
 from s3shield.ops.certificates import Certificates
 from s3shield.ops.error_log import ErrorLog
@@ -28,8 +28,6 @@ from s3shield.ops.log_format import compile_format
 from s3shield.ops.surroundings import usable_cpus
 
 __all__ = ["Plan", "StartError", "make_plan"]
-
-_STREAMS = ("stdout", "stderr", "syslog", "off")
 
 
 class StartError(Exception):
@@ -92,7 +90,8 @@ class Plan:
         """Open the access log. Raises StartError."""
         wanted = self.config.daemon.access_log
         try:
-            return AccessLog(wanted.target, wanted.format, reactor=reactor)
+            sample = self.config.daemon.access_log_sample
+            return AccessLog(wanted.target, wanted.format, reactor=reactor, sample=sample)
         except OSError as error:
             raise StartError(self._cannot("open", "access_log", wanted.target, error)) from error
         except ValueError as error:
@@ -122,7 +121,7 @@ class Plan:
         except ValueError as error:
             problems.append(f"{self.where('access_log')}: {error}")
         for option, target in (("access_log", access.target), ("error_log", self.error_target)):
-            if target not in _STREAMS:
+            if is_log_file(target):
                 try:
                     self._touch(target)
                 except OSError as error:
@@ -199,7 +198,7 @@ def _who(config: Config, path: str) -> tuple[int | None, int | None, list[str]]:
 def _error_target(target: str, twistd: Mapping[str, Any]) -> str:
     """Return where errors go: twistd's own options count where ours names a stream."""
     if target not in ("stdout", "stderr") or not twistd:
-        return target if target in _STREAMS else str(Path(target).absolute())
+        return str(Path(target).absolute()) if is_log_file(target) else target
     if twistd.get("syslog"):
         return "syslog"
     logfile = twistd.get("logfile")

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.ops.access_log import AccessLog
-from s3shield.ops.log_target import FileTarget, StreamTarget, SyslogTarget
+from s3shield.ops.log_target import FileTarget, StreamTarget
 from s3shield.policy import Request
 from tests.ops.test_log_format import record
 
@@ -298,29 +298,3 @@ class Streams(LogCase):
         target.reopen()
         target.close()
         self.assertEqual(self.lines(), ["a", "b"])
-
-
-class Syslog(LogCase):
-    """Datagrams to the local syslog socket."""
-
-    def test_lines(self) -> None:
-        """A line is one datagram with priority, time and tag; without a socket it is lost."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        # A socket's name has to be short (sun_path): bind from within the directory.
-        path = str(folder / "log")
-        target = SyslogTarget(path)
-        self.addCleanup(target.close)
-        target.write([b"early\n"])
-        self.assertEqual(target.lost, 1)
-        daemon = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(daemon.close)
-        daemon.bind(path)
-        daemon.settimeout(10)
-        target.write([b"one\n", b"two\n"], 3)
-        pattern = rb"^<187>[A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d s3shield\[\d+\]: one$"
-        self.assertRegex(daemon.recv(1000), pattern)
-        self.assertTrue(daemon.recv(1000).endswith(b" two"))
-        target.write([b"more\n"] * 100_000)
-        self.assertGreater(target.lost, 1)
-        self.assertEqual(target.error, "the syslog daemon is too slow")
