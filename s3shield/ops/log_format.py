@@ -27,6 +27,7 @@ from s3shield.ops.log_variables import (
     WALL,
     LogRecord,
     Value,
+    bucket,
     each_second,
     escape,
     mask,
@@ -131,7 +132,8 @@ def _json(pid: int) -> Format:
             f'"http_user_agent":{text(get(b"user-agent"))},"http_range":{text(get(b"range"))},'
             f'"upstream_cache_status":{fates[record[CACHE_STATUS]]},'
             f'"cache_reason":{reasons[record[REASON]]},'
-            f'"upstream_status":{record[ORIGIN_STATUS] or "null"},"upstream_response_time":'
+            f'"upstream_status":{record[ORIGIN_STATUS] or "null"},'
+            f'"upstream_bucket":{text(bucket(record))},"upstream_response_time":'
             f"{'null' if origin_time is None else f'{origin_time:.6f}'},"
             f'"location":{text(record[LOCATION].encode())},'
             f'"cache_key":{text(mask(record[KEY]))},"pid":{pid}}}\n'

@@ -11,12 +11,13 @@ import base64
 import binascii
 import difflib
 import re
+import socket
 import time
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from s3shield.policy import CacheStatus, NoStoreReason, OriginStatus, Request
+from s3shield.policy import CacheStatus, NoStoreReason, OriginStatus, Request, cookie_pairs
 
 __all__ = [
     "BODY_BYTES",
@@ -36,6 +37,7 @@ __all__ = [
     "WALL",
     "LogRecord",
     "Value",
+    "bucket",
     "each_second",
     "escape",
     "mask",
@@ -211,7 +213,7 @@ def reason_text(record: LogRecord) -> bytes | None:
     return None if reason is None else reason.value
 
 
-def _bucket(record: LogRecord) -> bytes | None:
+def bucket(record: LogRecord) -> bytes | None:
     """Return which of several buckets answered; None where there is only one."""
     status = record[ORIGIN_STATUS]
     return status.bucket.encode() if isinstance(status, OriginStatus) else None
@@ -230,6 +232,9 @@ VARIABLES: Final[dict[str, Value]] = {
     "request_method": lambda r: r[REQUEST].method or None,
     "request_uri": lambda r: target(r[REQUEST]),
     "uri": lambda r: unquote_to_bytes(r[REQUEST].path),
+    "document_uri": lambda r: unquote_to_bytes(r[REQUEST].path),
+    "is_args": lambda r: b"?" if r[REQUEST].query else b"",
+    "https": lambda r: b"on" if r[REQUEST].scheme == b"https" else b"",
     "args": _query,
     "query_string": _query,
     "server_protocol": lambda r: protocol(r[REQUEST]) or None,
@@ -240,14 +245,15 @@ VARIABLES: Final[dict[str, Value]] = {
     "scheme": lambda r: r[REQUEST].scheme,
     "upstream_cache_status": lambda r: r[CACHE_STATUS].value or None,
     "upstream_status": lambda r: b"%03d" % r[ORIGIN_STATUS] if r[ORIGIN_STATUS] else None,
-    "upstream_bucket": _bucket,
+    "upstream_bucket": bucket,
     "upstream_response_time": lambda r: _seconds(r[ORIGIN_TIME]),
     "cache_reason": reason_text,
     "cache_key": lambda r: mask(r[KEY]) or None,
     "location": lambda r: r[LOCATION].encode() or None,
     "cached_bytes": lambda r: b"%d" % r[CACHED_BYTES],
+    "uncached_bytes": lambda r: b"%d" % (r[BODY_BYTES] - r[CACHED_BYTES]),
 }
-"""What a format string may name, besides `$time_local`, `$time_iso8601`, `$pid`, `$http_NAME`."""
+"""What a format string may name, besides times, the process's and those with a NAME."""
 
 _TIMES: Final = {"time_local": time_local, "time_iso8601": time_iso8601}
 
@@ -264,18 +270,49 @@ def _header(name: str) -> Value:
     return lambda record: record[REQUEST].headers.get(field)
 
 
+def _argument(name: str) -> Value:
+    wanted = name.lower().encode()
+
+    def value(record: LogRecord) -> bytes | None:
+        for piece in (_query(record) or b"").split(b"&"):
+            found, equals, text = piece.partition(b"=")
+            if equals and found.lower() == wanted:
+                return text
+        return None
+
+    return value
+
+
+def _cookie(name: str) -> Value:
+    wanted = name.encode()
+
+    def value(record: LogRecord) -> bytes | None:
+        pairs = cookie_pairs(record[REQUEST].headers.get(b"cookie", b""))
+        return next((text for found, text in pairs if found == wanted), None)
+
+    return value
+
+
+def _fixed(text: bytes) -> Value:
+    return lambda _record: text
+
+
 def variable(name: str, pid: int) -> Value:
     """Return the value of the variable `name`. Raises ValueError as compile_format does."""
     if name.startswith("http_"):
         return _header(name.removeprefix("http_"))
     if name in _TIMES:
         return each_second(_TIMES[name])
+    for prefix, made in (("arg_", _argument), ("cookie_", _cookie)):
+        if name.startswith(prefix) and name != prefix:
+            return made(name.removeprefix(prefix))
     if name == "pid":
-        text = b"%d" % pid
-        return lambda _record: text
+        return _fixed(b"%d" % pid)
+    if name == "hostname":
+        return _fixed(socket.gethostname().encode())
     value = VARIABLES.get(name)
     if value is None:
-        known = [*VARIABLES, *_TIMES, "pid", "http_referer", "http_user_agent"]
+        known = [*VARIABLES, *_TIMES, "pid", "hostname", "http_referer", "http_user_agent"]
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean ${near[0]}?" if near else ""
         msg = f"unknown variable ${name}{hint}"

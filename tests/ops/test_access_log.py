@@ -298,3 +298,23 @@ class Streams(LogCase):
         target.reopen()
         target.close()
         self.assertEqual(self.lines(), ["a", "b"])
+
+
+class Sampling(LogCase):
+    """`access_log_sample`."""
+
+    def test_part(self) -> None:
+        """Of good answers that part is written, evenly; each error is, and all are counted."""
+        counted: list[int] = []
+        log = AccessLog(str(self.path), "$status $uri", reactor=self.clock, sample=0.1)
+        self.addCleanup(log.close)
+        log.measure(lambda records: counted.append(len(records)))
+        for name in range(1000):
+            status = 404 if name % 100 == 55 else 200
+            log.append(record(Request(b"GET", b"/%d" % name), status=status))
+        log.refused(b"192.0.2.1", 400, b"x")
+        log.flush()
+        lines = [line.split(" ")[0] for line in self.lines()]
+        self.assertEqual(lines.count("200"), 99)
+        self.assertEqual((lines.count("404"), lines.count("400")), (10, 1))
+        self.assertEqual((sum(counted), log.lost), (1001, 0))

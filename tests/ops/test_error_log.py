@@ -154,3 +154,45 @@ class Lines(SynchronousTestCase):
         rest = self.path.with_suffix(".2").read_text()
         self.assertIn("cannot reopen the error log", rest)
         self.assertTrue(rest.endswith("three\n"))
+
+    def test_who_it_is_about(self) -> None:
+        """What many say of one bucket does not hide what another one says, nor a graver level."""
+        log = self.open()
+        for _ in range(30):
+            self.emit(log, "{bucket}: {why}", bucket="one", why="403")
+        self.emit(log, "{bucket}: {why}", bucket="two", why="403")
+        self.emit(log, "{bucket}: {why}", LogLevel.critical, bucket="one", why="403")
+        self.assertEqual(len(self.lines()), 12)
+
+    def test_many_messages(self) -> None:
+        """However many different messages there are, what is remembered of them is bounded."""
+        log = self.open()
+        for n in range(12):
+            self.emit(log, "down {n}", n=n)
+        for n in range(1500):
+            self.emit(log, "{log_text}", log_text=f"message {n}")
+        self.assertLessEqual(len(log._repeats), 1000)
+        self.assertEqual(len([line for line in self.lines() if "repeated 2 times" in line]), 1)
+
+    def test_lost_lines(self) -> None:
+        """Lines that a full disk took are told of, with their number, once there is room."""
+        log = self.open()
+        write, full = log._to.write, [True]
+
+        def fill(lines, severity=None) -> None:
+            if full:
+                log._to.lost += len(lines)
+                log._to.error = "No space left on device"
+            else:
+                write(lines, severity)
+
+        self.patch(log._to, "write", fill)
+        for n in range(3):
+            self.emit(log, f"message {n}")
+        self.clock.advance(60)
+        self.emit(log, "still")
+        full.clear()
+        self.clock.advance(60)
+        self.emit(log, "again")
+        self.assertIn("[error] 4 lines of the error log are lost: No space", self.lines()[0])
+        self.assertTrue(self.lines()[1].endswith("again"))

@@ -3,14 +3,17 @@
 import base64
 import json
 import os
+import re
+import socket
 import time
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3shield.ops.log_format import COMBINED, compile_format
-from s3shield.ops.log_variables import LogRecord
+from s3shield.ops.log_variables import VARIABLES, LogRecord
 from s3shield.policy import CacheStatus, NoStoreReason, OriginStatus, Request
 
 WALL = 1795500000.25  # 2026-11-24T06:00:00.25Z
@@ -194,6 +197,12 @@ class Variables(SynchronousTestCase):
             ("$cache_key", b"main|media|/a", b"-"),
             ("$location", b"/", b"-"),
             ("$pid", b"42", b"42"),
+            ("$hostname", socket.gethostname().encode(), None),
+            ("$document_uri", b"/a b/\\xC3\\xA9", b"/"),
+            ("$is_args$https", b"?on", b""),
+            ("$arg_c", b"%20", b"-"),
+            ("$cookie_s", b"1", b"-"),
+            ("$uncached_bytes", b"512", b"512"),
             ("<${status}>$status|", b"<200>200|", b"<200>200|"),
         ]
         for text, full, empty in rows:
@@ -226,6 +235,7 @@ class Variables(SynchronousTestCase):
         target = b"/a?X-Amz-Date=1&X-Amz-Signature=5ec&x-amz-security-token=5ec%2F&e=1"
         made = record(Request(b"GET", target), key=b"main|media|/a?Signature=5ec&e=1")
         rows = ["combined", "json", "$request", "$request_uri $cache_key", "$args", "$uri"]
+        rows += ["$arg_X_Amz_Signature $arg_signature"]
         for text in rows:
             line = compile_format(text)(made)
             self.assertNotIn(b"5ec", line, text)
@@ -265,6 +275,7 @@ class Json(SynchronousTestCase):
                 "upstream_cache_status": "HIT",
                 "cache_reason": None,
                 "upstream_status": None,
+                "upstream_bucket": None,
                 "upstream_response_time": None,
                 "location": "/",
                 "cache_key": "main|media|/a",
@@ -277,6 +288,20 @@ BYTES = st.one_of(st.binary(max_size=40), st.text(max_size=20).map(lambda t: t.e
 NAMES = st.sampled_from(
     [b"user-agent", b"referer", b"authorization", b"cookie", b"range", b"x-a"],
 )
+
+
+class Documented(SynchronousTestCase):
+    """The page on logs."""
+
+    def test_table(self) -> None:
+        """Its table has each variable, and no other."""
+        page = Path(__file__).resolve().parents[2] / "docs" / "logs.rst"
+        named = re.findall(r"(?m)^   \* - ``\$(\w+)``$", page.read_text())
+        more = {"time_local", "time_iso8601", "pid", "hostname"}
+        more |= {"http_NAME", "arg_NAME", "cookie_NAME"}
+        self.assertEqual(sorted({*VARIABLES, *more}), sorted(named))
+        for name in named:
+            compile_format(f"${name}")
 
 
 class Forgery(SynchronousTestCase):
