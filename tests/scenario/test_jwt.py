@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import LoopingCall
 
 from s3shield.front import url_fetch, url_keys
 from tests.access.issuer import jwk_set, signer
@@ -123,16 +123,14 @@ class EndpointTests(Bearer):
     async def test_trickle(self) -> None:
         """A byte now and then does not make the time longer."""
         self.patch(url_fetch, "FETCH_TIME", 0.5)
+        dropping = LoopingCall(lambda: trickling[0].send(b" "))
+        trickling: list[OriginConnection] = []
+        self.addCleanup(lambda: dropping.running and dropping.stop())
 
         def trickle(connection: OriginConnection, asked: Asked) -> None:
             connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
-
-            def drop() -> None:
-                if not connection.gone:
-                    connection.send(b" ")
-                    reactor.callLater(0.02, drop)  # type: ignore[attr-defined]
-
-            drop()
+            trickling.append(connection)
+            dropping.start(0.02)
 
         self.origin.answers["/keys"] = trickle
         await self.by_url()
