@@ -5,6 +5,7 @@
 # make deb     the Debian package, in dist/, for Debian 12; make check-deb: installed, run,
 #              upgraded, removed and purged in a fresh Debian (as root, needs debootstrap)
 # make check   what CI runs: tests on each Python, lint, types, package, docs
+# make check-browser   a site in a bucket, looked at with headless Chromium; not part of CI
 #
 # Nothing is installed outside this directory: `.venv` has the product as a user gets it,
 # `.venv-3.11` and so on have the checkout itself, for the tests.
@@ -17,7 +18,8 @@ PIP = bin/python -m pip --disable-pip-version-check --quiet
 DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
     $$python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo demo-stop bench flame test test-all lint types docs package deb check-deb check clean
+.PHONY: demo demo-stop bench flame test test-all lint types docs package deb check-deb check \
+    check-browser clean
 .SECONDARY:
 
 demo: .venv/demo-installed
@@ -68,6 +70,17 @@ check-deb:
 
 check:
 	@bash .ci/run
+
+# Says so, and is content, where there is no Chromium; PICTURES=directory keeps the screenshots.
+check-browser: .venv-browser/test-installed
+	@.venv-browser/bin/python -m pip --disable-pip-version-check --quiet install selenium
+	@.venv-browser/bin/python -m tests.browser $(if $(PICTURES),--pictures $(PICTURES))
+
+# The default Python's: the pattern below would look for one of the version `browser`.
+.venv-browser/test-installed: setup.cfg pyproject.toml
+	@test -x $(@D)/bin/python || { python=$$($(FIND_PYTHON)) && $$python -m venv $(@D); }
+	@$(@D)/$(PIP) install $(EDITABLE) '.[test]' $(BUILDER)
+	@touch $@
 
 clean:
 	rm -rf build dist *.egg-info _trial_temp* .demo .bench docs/_build
