@@ -12,13 +12,9 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import http.server
 import json
-import re
 import statistics
-import subprocess
 import tempfile
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -28,12 +24,11 @@ import attrs
 import bcrypt
 import jwt
 
+from bench.closed_loop import Loop, origin, ratio
 from bench.rig import Group, s3shield, stop_all
 from s3shield.access import LinkTerms, sign_link
 
 SECRET: Final = b"a-key-of-this-benchmark-alone-32"
-BODY: Final = b"benchmark " * 102 + b"four"
-HTML: Final = {"Content-Type": "text/html"}
 TOP: Final = """\
 [s3shield]
 listen = 127.0.0.1:PORT
@@ -48,19 +43,6 @@ path = DIRECTORY/cache
 """
 
 
-class _Origin(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        """Answer anything."""
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(BODY)))
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(BODY)
-
-    def log_message(self, *_words: object) -> None:
-        """Say nothing."""
-
-
 @attrs.define
 class _Rule:
     """One location. lines: its options. target: of the hit. fields: that go with it."""
@@ -70,8 +52,6 @@ class _Rule:
     query: str = ""
     fields: dict[str, str] = attrs.field(factory=dict)
     path: str = "object"
-    cpu_us: list[float] = attrs.field(factory=list)
-    rate: list[float] = attrs.field(factory=list)
 
     @property
     def target(self) -> str:
@@ -144,36 +124,16 @@ def _fetch(group: Group, rule: _Rule) -> str:
         return str(got.headers["X-Cache-Status"])
 
 
-def _run(group: Group, rule: _Rule, seconds: int) -> None:
-    before = group.cpu_seconds()
-    fields = [word for pair in rule.fields.items() for word in ("-H", ": ".join(pair))]
-    url = f"http://127.0.0.1:{group.port}{rule.target}"
-    command = ["wrk", "-t1", "-c32", f"-d{seconds}s", *fields, url]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    used = group.cpu_seconds() - before
-    found = re.search(r"(\d+) requests in ([\d.]+)s", text)
-    if found is None or "Non-2xx" in text or "Socket errors" in text:
-        raise SystemExit(f"{rule.name}: not all was answered:\n{text}")
-    rule.cpu_us.append(used / int(found[1]) * 1e6)
-    rule.rate.append(int(found[1]) / float(found[2]))
-
-
-def _ratio(ours: list[float], others: list[float]) -> float:
-    return statistics.median([one / other for one, other in zip(ours, others, strict=True)])
-
-
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Origin)
-    threading.Thread(target=origin.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, origin() as port:
         rules = _rules(Path(name))
         parts = [f"[location:/{rule.name}/]\n" + "\n".join(rule.lines) for rule in rules]
-        text = TOP.format(origin=origin.server_port) + "\n" + "\n\n".join(parts) + "\n"
+        text = TOP.format(origin=port) + "\n" + "\n\n".join(parts) + "\n"
         group = s3shield(Path(name) / "daemon", text)
         deadline = time.monotonic() + 30
         for rule in rules:
@@ -181,18 +141,18 @@ def main() -> None:
                 if time.monotonic() > deadline:
                     raise SystemExit(f"{rule.name}: no hit")
                 time.sleep(0.1)
+        loops = [Loop(rule.name, group, rule.target, rule.fields) for rule in rules]
         for _ in range(options.rounds):
-            for rule in rules:
-                _run(group, rule, options.seconds)
+            for loop in loops:
+                loop.run(options.seconds)
         stop_all()
-    origin.shutdown()
-    base = rules[0]
+    base = loops[0]
     print(f"{'rule':<18} {'us a hit':>9} {'CPU':>7} {'hits/s':>9} {'rate':>7}")
-    for rule in rules:
+    for loop in loops:
         print(
-            f"{rule.name:<18} {statistics.median(rule.cpu_us):9.2f} "
-            f"{_ratio(rule.cpu_us, base.cpu_us):7.2f} {statistics.median(rule.rate):9.0f} "
-            f"{_ratio(rule.rate, base.rate):7.2f}"
+            f"{loop.name:<18} {statistics.median(loop.cpu_us):9.2f} "
+            f"{ratio(loop.cpu_us, base.cpu_us):7.2f} {statistics.median(loop.rate):9.0f} "
+            f"{ratio(loop.rate, base.rate):7.2f}"
         )
 
 

@@ -13,7 +13,7 @@ from s3shield.exchange import prefix_selectors, url_selector
 from s3shield.store import Browsing, Entry, Selector, StoreError, is_response, tenant_of
 
 from .admin import Admin, AdminError
-from .command import Console, Subparsers, add_command, loaded
+from .command import Console, Subparsers, add_command, add_config, loaded
 from .entries import as_json, line, page
 from .offline import purge_offline
 
@@ -60,7 +60,6 @@ examples:
 The number of responses is printed: a URL has several where the origin's Vary says so. To remove
 more than one, see `s3shield purge --help`.
 """
-_FILE: Final = "/etc/s3shield/s3shield.ini"
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -80,13 +79,7 @@ def add_parser(subparsers: Subparsers) -> None:
         ("rm", "remove one URL or cache key", _RM),
     ):
         part = add_command(parts, name, run, brief=brief, text=brief, examples=examples)
-        part.add_argument(
-            "-c",
-            "--config",
-            metavar="FILE",
-            default=_FILE,
-            help="the daemon's configuration (default: %(default)s)",
-        )
+        add_config(part)
         part.add_argument("--cache", metavar="NAME", help="only [cache:NAME]")
         if name == "ls":
             part.add_argument("url", metavar="URL", nargs="?", help="all URLs that begin so")

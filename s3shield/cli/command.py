@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import TextIO, TypeAlias
+from typing import Final, TextIO, TypeAlias
 
 import attrs
 
 from s3shield.config import Config, ConfigErrors, load, parse_millis, parse_size
 
-__all__ = ["Command", "Console", "Subparsers", "add_command", "duration", "loaded", "size"]
+__all__ = [
+    "CONFIG",
+    "Command",
+    "Console",
+    "Subparsers",
+    "add_command",
+    "add_config",
+    "duration",
+    "loaded",
+    "size",
+]
+
+CONFIG: Final = "/etc/s3shield/s3shield.ini"
+"""Where a daemon's configuration is, unless said otherwise."""
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # no other name
 
@@ -57,6 +70,18 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def add_config(parser: argparse.ArgumentParser, *, of: str = "") -> None:
+    """Declare `-c`: the file of the daemon that is meant. of: the option that is wanted of it."""
+    wanted = f", for {of}" if of else ""
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        default=CONFIG,
+        help=f"the daemon's configuration{wanted} (default: %(default)s)",
+    )
 
 
 def loaded(file: str, console: Console) -> Config | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from s3shield.config import AccessLogConfig, is_log_file
 
-from .command import Console, Subparsers, add_command, duration, loaded
+from .command import Console, Subparsers, add_command, add_config, duration, loaded
 from .following import Following
 from .log_lines import Wanted, fields_of, line_reader, statuses
 
@@ -46,13 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
         text="Print the last lines of the access log and those that come, all or some.",
         examples=_EXAMPLES,
     )
-    parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        default="/etc/s3shield/s3shield.ini",
-        help="the daemon's configuration, for access_log (default: %(default)s)",
-    )
+    add_config(parser, of="access_log")
     parser.add_argument(
         "-n", "--lines", type=int, default=10, metavar="N", help="last lines first (default: 10)"
     )

@@ -8,7 +8,7 @@ from s3shield.config import Config
 from s3shield.exchange import prefix_selectors
 
 from .admin import Admin, AdminError
-from .command import Console, Subparsers, add_command, loaded
+from .command import Console, Subparsers, add_command, add_config, loaded
 
 __all__ = ["add_parser", "run"]
 
@@ -46,13 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
         examples=_EXAMPLES,
     )
     parser.add_argument("url", metavar="URL", nargs="?", help="the URL, as clients ask for it")
-    parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        default="/etc/s3shield/s3shield.ini",
-        help="the daemon's configuration, for admin_listen (default: %(default)s)",
-    )
+    add_config(parser, of="admin_listen")
     parser.add_argument("--prefix", metavar="URL", help="all URLs that begin so")
     parser.add_argument("--tag", action="append", help="all with this tag; may be repeated")
     parser.add_argument("--all", action="store_true", help="everything in every cache")

@@ -11,7 +11,7 @@ from typing import Final
 
 from s3shield.ops import OutcomeFile, outcome_path
 
-from .command import Console, Subparsers, add_command, loaded
+from .command import Console, Subparsers, add_command, add_config, loaded
 from .running import pid_in, runs
 
 __all__ = ["add_parser", "run"]
@@ -45,13 +45,7 @@ def add_parser(subparsers: Subparsers) -> None:
         text="Have a running daemon read its configuration again; wait and say how it went.",
         examples=_EXAMPLES,
     )
-    parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        default="/etc/s3shield/s3shield.ini",
-        help="the daemon's configuration (default: %(default)s)",
-    )
+    add_config(parser)
     parser.add_argument("--pid", type=int, help="the daemon's process id; default: of pid_file")
 
 

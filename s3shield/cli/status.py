@@ -7,7 +7,7 @@ import json
 import shutil
 
 from .admin import Admin, AdminError
-from .command import Console, Subparsers, add_command, loaded
+from .command import Console, Subparsers, add_command, add_config, loaded
 from .figures import lines
 
 __all__ = ["add_parser", "run"]
@@ -36,13 +36,7 @@ def add_parser(subparsers: Subparsers) -> None:
         text="Print the numbers of a running daemon, once.",
         examples=_EXAMPLES,
     )
-    parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        default="/etc/s3shield/s3shield.ini",
-        help="the daemon's configuration, for admin_listen (default: %(default)s)",
-    )
+    add_config(parser, of="admin_listen")
     parser.add_argument("--json", action="store_true", help="all numbers, as /status.json has them")
 
 

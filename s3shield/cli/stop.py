@@ -8,7 +8,7 @@ import signal
 import time
 from typing import Final
 
-from .command import Console, Subparsers, add_command, loaded
+from .command import Console, Subparsers, add_command, add_config, loaded
 from .running import pid_in, runs
 
 __all__ = ["add_parser", "run"]
@@ -42,13 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
         text="End a running daemon; what is under way is finished first.",
         examples=_EXAMPLES,
     )
-    parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        default="/etc/s3shield/s3shield.ini",
-        help="the daemon's configuration (default: %(default)s)",
-    )
+    add_config(parser)
     parser.add_argument("--pid", type=int, help="the daemon's process id; default: of pid_file")
     parser.add_argument("--now", action="store_true", help="do not wait for what is under way")
 

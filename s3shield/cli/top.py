@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .admin import Admin, AdminError
-from .command import Console, Subparsers, add_command, duration, loaded
+from .command import Console, Subparsers, add_command, add_config, duration, loaded
 from .figures import lines
 
 __all__ = ["add_parser", "frame", "run"]
@@ -48,13 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
         text="Show the numbers of a running daemon, again and again.",
         examples=_EXAMPLES,
     )
-    parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        default="/etc/s3shield/s3shield.ini",
-        help="the daemon's configuration, for admin_listen (default: %(default)s)",
-    )
+    add_config(parser, of="admin_listen")
     parser.add_argument(
         "--interval", metavar="TIME", default="2s", help="between two looks (default: %(default)s)"
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 from s3shield.config import Config
 
-from .command import Console, Subparsers, add_command, duration, loaded, size
+from .command import CONFIG, Console, Subparsers, add_command, duration, loaded, size
 from .door import Door, door_of
 from .entries import size_text
 from .goals import Source, goals_of
@@ -38,7 +38,6 @@ line of a list; names of the daemon are those in server_name, and what --host sa
 exit status: 0 when all is in the cache (or the budget is spent); 1 when something failed, was
 skipped, or the daemon cannot be reached; 2 for wrong usage; 130 after Ctrl-C
 """
-_FILE: Final = "/etc/s3shield/s3shield.ini"
 _MOST_PARALLEL: Final = 64
 _TOLD: Final = 20
 """Failures that are named; the rest is only counted."""
@@ -66,7 +65,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--prefix", metavar="KEY", help="with --bucket: keys that begin so")
     parser.add_argument("--newer-than", metavar="TIME", help="with --bucket: changed since: 7d")
     parser.add_argument("--via", metavar="URL", help="where the daemon is: http://127.0.0.1:8080")
-    parser.add_argument("-c", "--config", metavar="FILE", help=f"its configuration: {_FILE}")
+    parser.add_argument("-c", "--config", metavar="FILE", help=f"its configuration: {CONFIG}")
     parser.add_argument("--host", action="append", default=[], help="a name of the daemon's")
     parser.add_argument("--budget", metavar="SIZE", help="stop when so much was fetched: 10g")
     parser.add_argument("--parallel", type=int, default=4, metavar="N", help="at once (default: 4)")
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 2
     config = None
     if args.via is None or args.config is not None or source.bucket is not None:
-        config = loaded(args.config or _FILE, console)
+        config = loaded(args.config or CONFIG, console)
         if config is None:
             return 1
     try:

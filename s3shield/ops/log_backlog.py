@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-__all__ = ["Backlog"]
+__all__ = ["Backlog", "SocketTarget"]
 
 _MOST: Final = 1 << 20
 _AGAIN: Final = 1.0
@@ -115,3 +115,36 @@ class Backlog:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+class SocketTarget:
+    """What the targets at the other end of a socket have in common; see `log_target.Target`."""
+
+    _backlog: Backlog
+
+    @property
+    def lost(self) -> int:
+        """See `Target`."""
+        return self._backlog.lost
+
+    @lost.setter
+    def lost(self, count: int) -> None:
+        self._backlog.lost = count
+
+    @property
+    def error(self) -> str:
+        """See `Target`."""
+        return self._backlog.error
+
+    @property
+    def pending(self) -> float:
+        """See `Target`."""
+        return self._backlog.pending
+
+    def reopen(self) -> None:
+        """Connect again with the next line: who listens there may have been started anew."""
+        self._backlog.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._backlog.close()

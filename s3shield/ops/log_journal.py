@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from s3shield.ops.log_backlog import Backlog
+from s3shield.ops.log_backlog import Backlog, SocketTarget
 
 __all__ = ["SOCKET", "JournalTarget"]
 
@@ -38,7 +38,7 @@ def _encoded(fields: Iterable[Field]) -> bytes:
     return b"".join(pieces)
 
 
-class JournalTarget:
+class JournalTarget(SocketTarget):
     """One entry a line. Raises OSError where no journal listens.
 
     path: of its socket.
@@ -49,25 +49,6 @@ class JournalTarget:
         self._backlog = Backlog(self._connect, self._send, who="the journal", monotonic=monotonic)
         # Without a journal nothing would ever be seen: say so at the start.
         self._connect().close()
-
-    @property
-    def lost(self) -> int:
-        """See `Target`."""
-        return self._backlog.lost
-
-    @lost.setter
-    def lost(self, count: int) -> None:
-        self._backlog.lost = count
-
-    @property
-    def error(self) -> str:
-        """See `Target`."""
-        return self._backlog.error
-
-    @property
-    def pending(self) -> float:
-        """See `Target`."""
-        return self._backlog.pending
 
     def write(self, lines: Sequence[bytes], severity: int | None = None) -> None:
         """Send an entry for each line. What follows its first newline are fields, encoded."""
@@ -116,11 +97,3 @@ class JournalTarget:
             link.sendmsg([], [passed])
         finally:
             os.close(fd)
-
-    def reopen(self) -> None:
-        """Connect again with the next line: the journal may have been started anew."""
-        self._backlog.close()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._backlog.close()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from s3shield.config import SyslogPlace
-from s3shield.ops.log_backlog import Backlog
+from s3shield.ops.log_backlog import Backlog, SocketTarget
 
 __all__ = ["SyslogTarget"]
 
@@ -22,7 +22,7 @@ _MONTHS: Final = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 _KINDS: Final = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 
 
-class SyslogTarget:
+class SyslogTarget(SocketTarget):
     """One message a line. A server that is not there loses lines only after 1 MiB of them.
 
     Raises OSError for a name that has no address.
@@ -56,25 +56,6 @@ class SyslogTarget:
             who="the syslog server",
             monotonic=monotonic,
         )
-
-    @property
-    def lost(self) -> int:
-        """See `Target`."""
-        return self._backlog.lost
-
-    @lost.setter
-    def lost(self, count: int) -> None:
-        self._backlog.lost = count
-
-    @property
-    def error(self) -> str:
-        """See `Target`."""
-        return self._backlog.error
-
-    @property
-    def pending(self) -> float:
-        """See `Target`."""
-        return self._backlog.pending
 
     def write(self, lines: Sequence[bytes], severity: int | None = None) -> None:
         """Send each line. severity: None: as configured."""
@@ -128,11 +109,3 @@ class SyslogTarget:
                 raise
             self._backlog.lose("a line is too long for a datagram")
             return len(message)
-
-    def reopen(self) -> None:
-        """Connect again with the next line."""
-        self._backlog.close()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._backlog.close()
