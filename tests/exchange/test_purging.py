@@ -18,9 +18,9 @@ class GroupTests(SynchronousTestCase):
         self.named: list[bytes] = []
         self.purger = Purger(None, [SimpleNamespace(store=self), None])
 
-    def purge(self, selector, *, soft):
+    def purge(self, selector, *, soft, dry):
         """Begin one, as a store."""
-        self.assertTrue(soft)
+        self.assertEqual((soft, dry), (True, False))
         self.named.append(selector.text)
         self.running.append(Deferred())
         return self.running[-1]
