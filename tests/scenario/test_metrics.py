@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from .admin import AdminScenario
-from .harness import answer
+from .harness import answer, until
 
 
 def series(text: bytes) -> dict[tuple[str, ...], float]:
@@ -102,10 +104,18 @@ class GateScenario(AdminScenario):
             self.assertEqual("admin_allow does not let 127.0.0.1 in", said["error"])
 
     async def test_not_ready(self) -> None:
-        """A cache whose directory is gone is a reason, told with 503."""
+        """A cache whose directory is no longer one is a reason, told with 503."""
         self.more_options = "metrics = off"
         await self.shield()
-        shutil.rmtree(self.cache_path)
+
+        def spoil() -> bool:
+            # Its directory alone would be made again, as soon as the store looks after it.
+            shutil.rmtree(self.cache_path, ignore_errors=True)
+            with contextlib.suppress(IsADirectoryError):
+                Path(self.cache_path).write_text("a file")
+            return Path(self.cache_path).is_file()
+
+        await until(spoil, "a file in the place of the cache")
         status, said = await self.ask("GET", "/ready")
         self.assertEqual((503, False), (status, said["ready"]))
         (reason,) = said["reasons"]
