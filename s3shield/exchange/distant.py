@@ -38,7 +38,8 @@ class DistantGap:
         self.ident = span.ident
         self.key = span_key(sparse.blob, span.start)
         self._sparse = sparse
-        self._missing = sparse.body.blocks.missing
+        # Nobody's: what had come by now was learned after its reader had looked.
+        self._missing = -1
         self._waiting: list[tuple[Transaction, Answer]] = []
         self._followers: list[View] = []
 
