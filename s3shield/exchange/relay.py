@@ -86,7 +86,7 @@ class Relay:
         if bodiless or (length is not None and length <= location.inline_limit):
             return
         self._chunks = None
-        to.downstream.start(self._head + to.tail(), length, self)
+        to.start(self._head, length, self)
 
     def origin_data(self, data: bytes) -> None:
         """Hand the bytes on."""

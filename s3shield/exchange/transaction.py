@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from twisted.internet.interfaces import IPushProducer
+
 from s3shield.policy import (
+    AnswerSeconds,
     CachePolicy,
     CacheStatus,
     Fields,
@@ -82,6 +85,7 @@ class Transaction:
     timer: ends its wait for another's fetch. age: seconds to say in Age, or
     None. origin_status, origin_started: what was asked of the origin, for the log.
     cached: all bytes come from the cache; held: tells how many of some ranges do.
+    first_byte: seconds until the head of an answer in pieces had gone, or None.
     restarted: it was begun anew once because the representation had changed. rounds: how
     often it was, because the fetch of another worker's that it waited for was over.
     """
@@ -95,6 +99,7 @@ class Transaction:
         "cached",
         "collapsed",
         "downstream",
+        "first_byte",
         "fresh_until",
         "held",
         "origin_started",
@@ -129,6 +134,7 @@ class Transaction:
         self.cached = False
         self.collapsed: CacheStatus | None = None
         self.refusal: NoStoreReason | None = None
+        self.first_byte: float | None = None
         self.fresh_until: float | None = None
         self.timer: Timer | None = None
         self.held: Callable[[list[tuple[int, int]]], int] | None = None
@@ -175,6 +181,11 @@ class Transaction:
         self.downstream.reply(plan.head + self.tail(), piece)
         self.log(plan.status, len(piece))
 
+    def start(self, head: bytes, length: int | None, producer: IPushProducer) -> None:
+        """Begin an answer whose body follows, and note when. head: without our own fields."""
+        self.first_byte = self._around.monotonic() - self.request.started
+        self.downstream.start(head + self.tail(), length, producer)
+
     def stream(self, plan: Answer, source: Source) -> Reader:
         """Start the answer; return the reader that takes the rest from `source`.
 
@@ -196,7 +207,7 @@ class Transaction:
             plan.tail,
             self._around.over,
         )
-        self.downstream.start(plan.head + self.tail(), plan.length, reader)
+        self.start(plan.head, plan.length, reader)
         if plan.lead:
             reader.say(plan.lead)
         return reader
@@ -280,6 +291,7 @@ class Transaction:
         now = around.monotonic()
         request = self.request
         started = self.origin_started
+        duration, first_byte = now - request.started, self.first_byte
         around.log(
             (
                 request.peer,
@@ -289,7 +301,7 @@ class Transaction:
                 body_bytes,
                 self.cache_status,
                 self.reason,
-                now - request.started,
+                duration if first_byte is None else AnswerSeconds(duration, first_byte),
                 None if started is None else now - started,
                 self.origin_status,
                 self._location,

@@ -258,7 +258,9 @@ class _Question:
         if record is not None:
             # The document's record, with what was made of it.
             cached = len(body) if record[-1] else 0
-            shown = (*record[:2], request, status, len(body), *record[5:-1], cached)
+            seconds = float(record[7])  # the page's is one write, whatever the document's was
+            shown = (*record[:2], request, status, len(body), *record[5:7], seconds)
+            shown += (*record[8:-1], cached)
             self._ground.location.around.log(shown)
 
     def _refuse(self, status: int) -> None:

@@ -180,6 +180,13 @@ def _histograms() -> list[Family]:
             DURATION,
         ),
         Family(
+            "s3shield_request_first_byte_seconds",
+            "histogram",
+            "From a request's head to the head of its response, as it is handed to the socket.",
+            ("location", "cache_status"),
+            DURATION,
+        ),
+        Family(
             "s3shield_request_origin_seconds",
             "histogram",
             "Of requests for which an origin was asked: from then to the end of the response.",

@@ -15,7 +15,7 @@ import attrs
 
 from s3shield.metrics import DURATION, Key, method_label
 from s3shield.ops.log_variables import KEY, LogRecord, mask
-from s3shield.policy import CacheStatus, NoStoreReason
+from s3shield.policy import AnswerSeconds, CacheStatus, NoStoreReason
 
 __all__ = ["Tally"]
 
@@ -31,6 +31,9 @@ _HITS: Final = frozenset(
 )
 _NOWHERE: Final = "none"
 """The location of what was refused before there was one."""
+_FIRST_BYTE: Final = "s3shield_request_first_byte_seconds"
+_LEFT: Final = 499
+"""The status of clients that left before there was a first byte."""
 _SPARE: Final = 64
 """Records in a batch above which only every 16th is looked at for its object."""
 _SAMPLE: Final = 16
@@ -56,6 +59,7 @@ class Tally:
         self._rows: dict[tuple[str, int, bytes, bytes], list[float]] = {}
         self._asked: dict[str, _Asked] = {}
         self._reasons: dict[tuple[str, NoStoreReason], int] = {}
+        self._earlier: dict[tuple[str, bytes], list[float]] = {}
         self._objects: dict[bytes, list[float]] = {}
         self._next = 0
 
@@ -76,6 +80,8 @@ class Tally:
             row[2] += cached
             row[3] += seconds
             row[_FIRST if seconds <= _QUICK else _FIRST + bisect_left(DURATION, seconds)] += 1
+            if seconds.__class__ is AnswerSeconds:
+                self._note_first(location, fate._value_, seconds)
             if origin is not None:
                 row[4] += sent - cached
                 self._note_origin(location, origin)
@@ -90,6 +96,17 @@ class Tally:
             asked = self._asked[location] = _Asked()
         asked.seconds += seconds
         asked.buckets[bisect_left(DURATION, seconds)] += 1
+
+    def _note_first(self, location: str, fate: bytes, seconds: AnswerSeconds) -> None:
+        """Note by what the first byte came earlier than the last: mostly they are one write."""
+        place = location, fate
+        row = self._earlier.get(place)
+        if row is None:
+            row = self._earlier[place] = [0.0] * (1 + _BUCKETS)
+        first = seconds.first_byte
+        row[0] += first - seconds
+        row[1 + bisect_left(DURATION, first)] += 1
+        row[1 + bisect_left(DURATION, seconds)] -= 1
 
     # Objects
 
@@ -130,6 +147,7 @@ class Tally:
         rows, self._rows = self._rows, {}
         asked, self._asked = self._asked, {}
         reasons, self._reasons = self._reasons, {}
+        earlier, self._earlier = self._earlier, {}
         found: dict[Key, list[float]] = {}
 
         def add(key: Key, values: Sequence[float]) -> None:
@@ -146,6 +164,8 @@ class Tally:
             requests = "s3shield_requests_total"
             add((requests, location, method_label(method), str(status), cache), [count])
             add(("s3shield_request_duration_seconds", location, cache), [seconds, *row[_FIRST:]])
+            if status != _LEFT:
+                add((_FIRST_BYTE, location, cache), [seconds, *row[_FIRST:]])
             # Where the cache took no part and nobody was asked, the words are ours.
             origin = sent - cached if fate else asked_for
             for source, size in (
@@ -160,6 +180,8 @@ class Tally:
             self.cached += int(cached)
             if fate in _HITS:
                 self.hits += int(count)
+        for (place, fate), changes in earlier.items():
+            add((_FIRST_BYTE, place or _NOWHERE, fate.decode("ascii") or "NONE"), changes)
         for place, one in asked.items():
             location = place or _NOWHERE
             add(("s3shield_request_origin_seconds", location), [one.seconds, *one.buckets])

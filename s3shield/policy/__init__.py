@@ -139,6 +139,7 @@ from .ranges import (
     whole_head,
 )
 from .status import (
+    AnswerSeconds,
     CacheStatus,
     NoStoreReason,
     OriginStatus,
@@ -169,6 +170,7 @@ __all__ = [
     "USE_STALE_TOKENS",
     "VARY_STAR",
     "Admission",
+    "AnswerSeconds",
     "AnyStatus",
     "BodyDigest",
     "CachePolicy",

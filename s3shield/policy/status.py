@@ -8,7 +8,19 @@ from __future__ import annotations
 import enum
 from typing import Self
 
-__all__ = ["CacheStatus", "NoStoreReason", "OriginStatus"]
+__all__ = ["AnswerSeconds", "CacheStatus", "NoStoreReason", "OriginStatus"]
+
+
+class AnswerSeconds(float):
+    """How long an answer took that was not one write. first_byte: seconds until its head."""
+
+    first_byte: float
+
+    def __new__(cls, seconds: float, first_byte: float) -> Self:
+        """Return the whole time, which knows when it began to come."""
+        made = super().__new__(cls, seconds)
+        made.first_byte = first_byte
+        return made
 
 
 class OriginStatus(int):

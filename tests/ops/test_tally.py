@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.metrics import FAMILIES
+from s3shield.metrics import DURATION, FAMILIES
 from s3shield.ops import Tally
-from s3shield.policy import CacheStatus, NoStoreReason, Request
+from s3shield.policy import AnswerSeconds, CacheStatus, NoStoreReason, Request
 
 
 def record(
@@ -62,6 +62,29 @@ class TallyTests(SynchronousTestCase):
         self.assertEqual((1, 1, 2), (buckets[0], buckets[-1], sum(buckets)))
         self.assertEqual(3, sum(found["s3shield_request_origin_seconds", "/"][1:]))
         self.assertEqual((6, 2), (tally.requests, tally.hits))
+        self.assertEqual({}, tally.drain())
+
+    def test_first_byte(self) -> None:
+        """An answer in pieces counts when it began, one write when it ended, one left not at all."""
+        tally = Tally()
+        miss = {"fate": CacheStatus.MISS, "origin": 1.0}
+        tally.take(
+            [
+                record(seconds=0.0001),
+                record(**miss, seconds=0.3),
+                record(**miss, seconds=AnswerSeconds(50.0, 0.2)),
+                record(499, **miss, seconds=9.0),
+            ]
+        )
+        found = tally.drain()
+        name = "s3shield_request_first_byte_seconds"
+        total, *buckets = found[name, "/", "MISS"]
+        self.assertAlmostEqual(0.5, total)
+        at = DURATION.index(0.25)
+        self.assertEqual((1, 1, 2), (buckets[at], buckets[at + 1], sum(buckets)))
+        self.assertEqual([1] + [0] * len(DURATION), found[name, "/", "HIT"][1:])
+        whole = found["s3shield_request_duration_seconds", "/", "MISS"]
+        self.assertEqual((59.3, 3), (round(whole[0], 6), sum(whole[1:])))
         self.assertEqual({}, tally.drain())
 
     def test_clients_make_no_labels(self) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from .admin import AdminScenario
-from .harness import answer, until
+from .harness import Asked, OriginConnection, answer, until
 
 
 def series(text: bytes) -> dict[tuple[str, ...], float]:
@@ -58,6 +61,43 @@ class MetricsScenario(AdminScenario):
         (connect,) = said["metrics"]["s3shield_origin_connect_seconds"]
         self.assertEqual(connect["count"], connect["buckets"]["+Inf"])
         self.assertEqual(sum(each["requests"] for each in said["objects"]), 4)
+
+    async def test_first_byte(self) -> None:
+        """A body with a slow end: its first byte was early, by the daemon's own clock."""
+        held: list[OriginConnection] = []
+        size = 100_000
+
+        def slow(connection: OriginConnection, asked: Asked) -> None:
+            held.append(connection)
+            more = b"Cache-Control: no-store\r\n" if asked.target == "/private" else b""
+            connection.send(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (more, size))
+            connection.send(b"x" * (size - 1))
+
+        for name in ("/kept", "/private"):
+            self.origin.answers[name] = slow
+        late = 0.0
+        self.clock = lambda: time.monotonic() + late
+        await self.shield()
+        for target in ("/kept", "/private"):
+            client = await self.connect()
+            client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target.encode())
+            await until(partial(getattr, client, "buffer"), "the head")
+            late += 20.0
+            held.pop().send(b"x")
+            got = await client.take()
+            self.assertEqual((200, size), (got.status, len(got.body)))
+        found = series((await self.ask("GET", "/metrics"))[1])
+        name = "s3shield_request_{}_seconds_{}"
+        for kind, early in (("first_byte", 2), ("duration", 0)):
+            of = name.format(kind, "bucket"), "MISS"
+            self.assertEqual(early, found[*of, "10.0", "/"], kind)
+            self.assertEqual(2, found[*of, "+Inf", "/"], kind)
+        self.assertLess(found[name.format("first_byte", "sum"), "MISS", "/"], 20.0)
+
+    async def start(self, config: Any, **more: Any) -> None:
+        """Serve by the test's clock, if it has one."""
+        clock = getattr(self, "clock", None)
+        await super().start(config, **more, **({} if clock is None else {"monotonic": clock}))
 
 
 class GateScenario(AdminScenario):
