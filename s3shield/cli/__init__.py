@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import os
 import sys
@@ -32,6 +33,7 @@ from . import (
     warm,
 )
 from .command import Console
+from .streams import let_go, ready
 
 __all__ = ["main"]
 
@@ -56,6 +58,8 @@ _COMMANDS: Final = (
 )
 _INTERRUPTED: Final = 130
 """What shells make of a process that SIGINT has ended."""
+_UNREAD: Final = 141
+"""And of one whose reader has gone (SIGPIPE)."""
 _EXAMPLES: Final = """\
 examples:
   look for mistakes in a configuration, without starting anything:
@@ -120,8 +124,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name; None: the process's).
 
     Returns the exit status: 0, 1 for something wrong with what was given, 2 for wrong
-    usage, 130 when it was interrupted. `--help` and `--version` end the process, as argparse does.
+    usage, 130 when it was interrupted, 141 when nobody reads what it says any more, as after
+    `| head -1`. `--help` and `--version` end the process, as argparse does.
     """
+    ready()
     words = list(sys.argv[1:] if argv is None else argv)
     parser, commands = _parser()
     first = next((word for word in words if not word.startswith("-")), None)
@@ -139,8 +145,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = args.run(args, console)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone, as `head` does; nothing more can be said to it.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        let_go()
+        return _UNREAD
+    except OSError as why:
+        # What a command has not foreseen; as a rule its output, on a full disk.
+        where = "" if why.filename is None else f"{why.filename}: "
+        with contextlib.suppress(OSError):  # standard error may be there, too
+            print(f"s3shield {args.command}: {where}{why.strerror or why}", file=sys.stderr)
+        let_go()
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED

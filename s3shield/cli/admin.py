@@ -17,6 +17,7 @@ __all__ = ["Admin", "AdminError"]
 _PATIENCE: Final = 600.0
 """Seconds: a purge of everything takes its time."""
 _SHORT: Final = 15.0
+_RUNS: Final = "; is it running, with this configuration?"
 
 
 class AdminError(Exception):
@@ -103,7 +104,8 @@ class Admin:
             return answer if take is None else answer[take]
         except OSError as why:
             reason = why.strerror or str(why)
-            text = f"cannot reach the daemon at {listen}: {reason}"
+            way = "; be its user or in its group" if isinstance(why, PermissionError) else _RUNS
+            text = f"cannot reach the daemon at {listen}: {reason}{way}"
             raise AdminError(text, reached=False) from None
         except (http.client.HTTPException, ValueError, LookupError, AttributeError):
             raise AdminError(f"what answers at {listen} is no s3shield of this release") from None

@@ -45,7 +45,7 @@ class Page:
 
 def read_page(document: bytes) -> Page:
     """Read an answer to ListObjectsV2 with encoding-type=url. Raises BadXmlError."""
-    keys: list[ListedKey] = []
+    found: list[tuple[str, str]] = []
     facts: dict[str, str] = {}
     item: dict[str, str] = {}
 
@@ -53,10 +53,7 @@ def read_page(document: bytes) -> Page:
         if path[0] != "ListBucketResult":
             raise BadXmlError("it is no list of a bucket")
         if path == ("ListBucketResult", "Contents"):
-            raw = item.get("Key", "")
-            encoded = facts.get("EncodingType") == "url"
-            key = unquote_to_bytes(raw.replace("+", " ")) if encoded else raw.encode("utf-8")
-            keys.append(ListedKey(key, _instant(item.get("LastModified", ""))))
+            found.append((item.get("Key", ""), item.get("LastModified", "")))
             item.clear()
         elif path[1:2] == ("Contents",) and len(path) == 3:
             item[path[2]] = text
@@ -64,8 +61,15 @@ def read_page(document: bytes) -> Page:
             facts[path[1]] = text
 
     read_xml(document, end=end, most=_ELEMENTS)
+    # Whether keys are encoded some servers say behind them.
+    encoded = facts.get("EncodingType") == "url"
+    keys = tuple(ListedKey(_decoded(key, encoded=encoded), _instant(at)) for key, at in found)
     more = facts.get("IsTruncated") == "true"
-    return Page(tuple(keys), facts.get("NextContinuationToken", "") if more else "")
+    return Page(keys, facts.get("NextContinuationToken", "") if more else "")
+
+
+def _decoded(text: str, *, encoded: bool) -> bytes:
+    return unquote_to_bytes(text.replace("+", " ")) if encoded else text.encode("utf-8")
 
 
 def _instant(text: str) -> float | None:

@@ -13,7 +13,7 @@ from s3shield.exchange import prefix_selectors, url_selector
 from s3shield.store import Browsing, Entry, Selector, StoreError, is_response, tenant_of
 
 from .admin import Admin, AdminError
-from .command import Console, Subparsers, add_command, add_config, loaded
+from .command import Console, Subparsers, add_command, add_config, loaded, typed_url
 from .entries import as_json, line, page
 from .offline import purge_offline
 
@@ -82,7 +82,9 @@ def add_parser(subparsers: Subparsers) -> None:
         add_config(part)
         part.add_argument("--cache", metavar="NAME", help="only [cache:NAME]")
         if name == "ls":
-            part.add_argument("url", metavar="URL", nargs="?", help="all URLs that begin so")
+            part.add_argument(
+                "url", metavar="URL", nargs="?", help="all URLs that begin so, or like URL*"
+            )
             part.add_argument("--tag", help="all with this tag")
         else:
             part.add_argument("url", metavar="URL|KEY", help="as clients ask for it, or its key")
@@ -94,6 +96,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Do it. Return the exit status."""
     if args.what == "ls" and args.url and args.tag:
         console.err("s3shield cache ls: give a URL or --tag, not both")
+        return 2
+    if args.what != "ls" and not args.url:
+        console.err(f"s3shield cache {args.what}: an empty name: give a URL or a cache key")
         return 2
     config = loaded(args.config, console)
     if config is None:
@@ -123,18 +128,18 @@ def _selectors(args: argparse.Namespace, config: Config) -> list[tuple[str, Sele
         key = args.url.encode("utf-8", "surrogateescape")
         kind = Selector("prefix" if args.what == "ls" else "key", key)
         return [(name, kind) for name in names]
-    table = config.routing()
+    table, url = config.routing(), typed_url(args.url)
     if args.what == "ls":
-        places = prefix_selectors(table, args.url)
+        places = prefix_selectors(table, url.removesuffix("*"))
     else:
-        found = url_selector(table, args.url)
+        found = url_selector(table, url)
         places = [] if found is None else [found]
     meant = [(config.locations[number].cache, selector) for number, selector in places]
     return [(name, selector) for name, selector in dict.fromkeys(meant) if name in names]
 
 
 def _is_url(text: str) -> bool:
-    return text.startswith(("/", "http://", "https://")) and "|" not in text
+    return text.lower().startswith(("/", "http://", "https://")) and "|" not in text
 
 
 def _entries(args: argparse.Namespace, config: Config) -> Iterator[tuple[str, Entry]]:
@@ -177,7 +182,8 @@ def _rm(args: argparse.Namespace, config: Config, console: Console) -> int:
     count = 0
     if running:
         admin = Admin.of(config, args.config)
-        count += admin.purge({"url" if _is_url(args.url) else "key": args.url})
+        named = {"url": typed_url(args.url)} if _is_url(args.url) else {"key": args.url}
+        count += admin.purge(named)
     for name, selector in wanted:
         path = Path(config.caches[name].path)
         if name not in running and (path / "index" / "data.mdb").exists():

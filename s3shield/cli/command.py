@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, TextIO, TypeAlias
+from urllib.parse import quote
 
 import attrs
 
@@ -20,10 +22,13 @@ __all__ = [
     "duration",
     "loaded",
     "size",
+    "typed_url",
 ]
 
 CONFIG: Final = "/etc/s3shield/s3shield.ini"
 """Where a daemon's configuration is, unless said otherwise."""
+
+_KEPT: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # no other name
 
@@ -90,6 +95,8 @@ def loaded(file: str, console: Console) -> Config | None:
         return load(file, environ=console.environ)
     except ConfigErrors as why:
         console.err(why.render())
+        if file == CONFIG and not Path(file).exists():
+            console.err("is the configuration elsewhere? then name its file")
         return None
 
 
@@ -101,3 +108,11 @@ def duration(text: str) -> float:
 def size(text: str) -> int:
     """Read a size as the configuration writes it, in bytes. Raises ValueError."""
     return parse_size(text)
+
+
+def typed_url(text: str) -> str:
+    """Return a URL, a path or a pattern as typed, with all encoded that is not printable ASCII.
+
+    Bytes of the command line that are no UTF-8 are encoded as they are.
+    """
+    return quote(text, safe=_KEPT, errors="surrogateescape")

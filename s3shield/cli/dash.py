@@ -124,6 +124,7 @@ def _segments(
     if template is not None:
         yield from (urljoin(base, uri) for uri in _made(template, node, length))
     elif listed is not None:
+        # One without a name is a range of the BaseURL.
         yield from (urljoin(base, uri) for uri in _listed(listed))
     else:
         yield base  # one file, of which players ask for ranges
@@ -144,11 +145,10 @@ def _inherited(chain: tuple[_Node, ...], name: str) -> _Node | None:
 
 def _listed(node: _Node) -> Iterator[str]:
     first = node.one("Initialization")
-    if first is not None and "sourceURL" in first.attributes:
-        yield first.attributes["sourceURL"]
+    if first is not None:
+        yield first.attributes.get("sourceURL", "")
     for each in node.all("SegmentURL"):
-        if "media" in each.attributes:
-            yield each.attributes["media"]
+        yield each.attributes.get("media", "")
 
 
 def _made(template: _Node, representation: _Node, length: float | None) -> Iterator[str]:

@@ -73,13 +73,14 @@ def _patients(
     config: Config, only: str | None, key: str | None, now: float
 ) -> Iterable[tuple[str, Iterable[Finding]]]:
     """Yield (title, findings); the findings are made as they are taken."""
+    given = None if key is None else key.encode("utf-8", "surrogateescape")
     for name, bucket in config.buckets.items():
         if only in (None, name):
             authority = bucket.endpoint.authority.decode("ascii")
             title = f"bucket {name}: {bucket.endpoint.bucket} at {authority} ({bucket.where})"
             homes = [each.name for each in config.buckets.values() if each.replica == name]
             title += f", the replica of {' and '.join(homes)}" if homes else ""
-            yield title, examine_bucket(bucket, now, None if key is None else key.encode())
+            yield title, examine_bucket(bucket, now, given)
     seen = set()
     for location in config.locations:
         origin = location.origin

@@ -7,16 +7,17 @@ import re
 import socket
 import ssl
 from collections.abc import Iterable
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import attrs
 
 from s3shield.config import Config, Listen
 
+from .command import typed_url
+
 __all__ = ["Asked", "Door", "ForeignError", "Goal", "door_of"]
 
 _TIMEOUT = 120.0
-_KEPT = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class ForeignError(ValueError):
@@ -79,7 +80,7 @@ class Door:
 
         Raises ForeignError, ValueError for what is no URL.
         """
-        text = quote(text, safe=_KEPT)
+        text = typed_url(text)
         if base is not None:
             text = urljoin(str(base), text)
         if text.startswith("/") and not text.startswith("//"):

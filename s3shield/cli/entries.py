@@ -8,7 +8,7 @@ from typing import Any, Final
 from s3shield.policy import EntryFlag
 from s3shield.store import Blocks, Entry
 
-__all__ = ["as_json", "blocks_text", "line", "page", "time_text"]
+__all__ = ["as_json", "blocks_text", "line", "page", "shown", "time_text"]
 
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60))
 _SIZES: Final = ("", "K", "M", "G", "T")

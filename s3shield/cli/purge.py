@@ -8,7 +8,7 @@ from s3shield.config import Config
 from s3shield.exchange import prefix_selectors
 
 from .admin import Admin, AdminError
-from .command import Console, Subparsers, add_command, add_config, loaded
+from .command import Console, Subparsers, add_command, add_config, loaded, typed_url
 
 __all__ = ["add_parser", "run"]
 
@@ -59,11 +59,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Ask the daemon; print the number. Return the exit status."""
-    named = {
+    named: dict[str, object] = {
         name: value
         for name, value in (
-            ("url", args.url),
-            ("prefix", args.prefix),
+            ("url", args.url and typed_url(args.url)),
+            ("prefix", args.prefix and typed_url(args.prefix)),
             ("tag", args.tag),
             ("all", args.all),
         )
@@ -72,8 +72,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if len(named) != 1:
         console.err("s3shield purge: give a URL, --prefix, --tag or --all, one of them")
         return 2
-    if "url" in named and str(args.url).endswith("*"):
-        named = {"prefix": args.url}
+    if not all(tag.isprintable() and tag for tag in args.tag or ()):
+        console.err("s3shield purge: a tag is a word of UTF-8 text")
+        return 2
+    if "url" in named and str(named["url"]).endswith("*"):
+        named = {"prefix": named["url"]}
     if "prefix" in named:
         named["prefix"] = str(named["prefix"]).removesuffix("*")
     config = loaded(args.config, console)
@@ -89,7 +92,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 return 0
             console.err(f"s3shield purge: {wide}, {count} responses: say --yes as well")
             return 2
-        console.out(admin.purge({**named, "soft": args.soft}))
+        purged = admin.purge({**named, "soft": args.soft})
+        console.out(purged)
+        if not purged and "*" in str(named.get("url", "")) + str(named.get("prefix", "")):
+            console.err("s3shield purge: a star stands for something at the end of a URL only")
     except (AdminError, ValueError) as why:
         console.err(f"s3shield purge: {why}")
         return 1

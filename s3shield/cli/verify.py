@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from s3shield.store import Report, StoreError, Verifying
 
 from .command import Console, Subparsers, add_command, loaded
+from .entries import shown
 
 __all__ = ["add_parser", "run"]
 
@@ -89,12 +90,12 @@ def _print(name: str, report: Report, stdout: TextIO, *, all_of_them: bool) -> N
         f" {damaged} damaged, {orphans} files without an entry",
         file=stdout,
     )
-    shown = report.damaged if all_of_them else report.damaged[:_SHOWN]
-    for each in shown:
-        key = each.key.decode("utf-8", "backslashreplace").replace("\0", " ")
+    named = report.damaged if all_of_them else report.damaged[:_SHOWN]
+    for each in named:
+        key = shown(each.key.replace(b"\0", b" "))
         print(f"  {key or each.digest.hex()}: {each.reason}", file=stdout)
-    if damaged > len(shown):
-        print(f"  and {damaged - len(shown)} more (--all)", file=stdout)
+    if damaged > len(named):
+        print(f"  and {damaged - len(named)} more (--all)", file=stdout)
 
 
 def _bar(name: str, stderr: TextIO) -> Callable[[int, int], None] | None:

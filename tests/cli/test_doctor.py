@@ -215,6 +215,8 @@ class ScriptedTests(Doctor):
             status, text = await self.ask(key="a b")
             self.assertEqual(int(state == "WRONG"), status)
             self.found(text, state, "object", words)
+        await self.ask(key="\udcff")  # a byte of the command line
+        self.assertEqual("/private/%FF", self.origin.asked[-1].target)
 
     async def test_life_of_the_key(self) -> None:
         """How long a scoped key is good for: well, soon over, over, not begun."""

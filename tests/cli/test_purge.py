@@ -94,6 +94,9 @@ class DaemonTests(PurgeCase):
         self.assertEqual(self.purge("--count", f"{host}/a*"), (0, "1\n", ""))
         self.assertEqual(self.purge("--count", f"{host}/b*"), (0, "0\n", ""))
         self.assertEqual(self.get(), "HIT")
+        self.assertEqual(self.purge(f"{host}/\udcff"), (0, "0\n", ""))
+        status, out, err = self.purge(f"{host}/*/a")
+        self.assertEqual((0, "0\n", True), (status, out, "at the end of a URL only" in err))
         self.assertEqual(self.purge(f"{host}/a*"), (0, "1\n", ""))
         self.assertEqual(self.purge("nowhere")[0], 1)
         self.assertEqual(running.end(), 0)
@@ -130,6 +133,8 @@ class MistakeTests(PurgeCase):
         for words in ([], ["http://h/", "--all", "--yes"], ["--tag", "a", "--all"]):
             status, out, err = self.purge(*words)
             self.assertEqual((status, out, err.count("\n")), (2, "", 1), words)
+        for tag in ("", "\udcff", "a\x1b"):
+            self.assertEqual(2, self.purge("--tag", tag)[0])
 
     def test_no_listener(self):
         """Without admin_listen the option is named."""

@@ -140,6 +140,9 @@ class DayTests(DaemonCase):
         for sub in ("rm", "stat"):
             status, out, err = self.call("cache", "/tagged/1", sub=sub)
             self.assertEqual((1, "", True), (status, out, "nothing is stored" in err))
+        for name in ("/\udcff", "nothing\udcff"):  # bytes of the command line
+            status, _, err = self.call("cache", name, sub="rm")
+            self.assertEqual((1, True), (status, "nothing is stored of" in err), err)
         status, _, err = self.call("cache", "--cache", "none", sub="ls")
         self.assertEqual((1, True), (status, "there is no [cache:none]" in err))
 
@@ -165,7 +168,8 @@ class DayTests(DaemonCase):
         self.assertEqual((1, True), (status, "cannot reach the daemon at 127.0.0.1" in err))
 
     def offline(self) -> None:
-        """Without a daemon one is removed from the directory itself."""
+        """Without a daemon one is removed from the directory itself, and never all by mistake."""
+        self.assertEqual(2, self.call("cache", "", sub="rm")[0])
         self.assertTrue(self.listed("/page/1"))
         self.assertEqual((0, "1\n", ""), self.call("cache", "/page/1", sub="rm"))
         self.assertEqual([], self.listed("/page/1"))

@@ -6,7 +6,8 @@ import contextlib
 import io
 import signal
 
-from s3shield.cli import main
+from s3shield.cli import main, verify
+from s3shield.store import Damage, Report
 from tests.ops.test_daemon import PATIENCE, DaemonCase
 
 
@@ -70,6 +71,13 @@ class VerifyTests(DaemonCase):
         self.assertEqual(0, status)
         self.assertIn("main: 1 entries", out)
         self.assertTrue(err.endswith(f"[{'#' * 40}] 100.0%\n"), err)
+
+    def test_names(self):
+        """A key cannot say anything to the terminal."""
+        out = io.StringIO()
+        damage = Damage(b"d", b"media|/\x1b]0;x\x07\0gzip", "block 0 differs", b"")
+        verify._print("main", Report(damaged=[damage]), out, all_of_them=False)
+        self.assertIn("  media|/\\x1b]0;x\\x07 gzip: block 0 differs\n", out.getvalue())
 
     def test_mistakes(self):
         """No cache yet, a name that there is none of, a configuration that is wrong."""

@@ -39,6 +39,13 @@ PAGE = b"""<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</
 <NextContinuationToken>t=</NextContinuationToken>
 <Contents><Key>a%2Fb+c</Key><LastModified>1970-01-01T00:01:00.000Z</LastModified></Contents>
 <Contents><Key>d</Key><LastModified>soon</LastModified></Contents></ListBucketResult>"""
+LATE = PAGE.replace(b"<EncodingType>url</EncodingType>", b"").replace(
+    b"</ListBucketResult>", b"<EncodingType>url</EncodingType></ListBucketResult>"
+)
+"""The same, with the encoding said behind the keys, as moto and AWS's own example do."""
+RANGES = b"""<MPD><Period><AdaptationSet><Representation><BaseURL>one.mp4</BaseURL><SegmentList>
+<Initialization range="0-9"/><SegmentURL mediaRange="10-19"/></SegmentList></Representation>
+</AdaptationSet></Period></MPD>"""
 CONFIG = """
 [s3shield]
 listen = 0.0.0.0:8080
@@ -68,6 +75,7 @@ class DocumentTests(SynchronousTestCase):
         self.assertEqual(timed, read_manifest(TIMED, URL))
         listed = [f"http://h/films/{each}" for each in ("i", "1")]
         self.assertEqual(listed, read_manifest(LISTED, URL)[:2])
+        self.assertEqual(["http://h/films/one.mp4"], read_manifest(RANGES, URL))
 
     def test_dash_bounds(self) -> None:
         """A manifest with endless segments, or of none, is refused; one without an end gives one."""
@@ -112,6 +120,7 @@ class DocumentTests(SynchronousTestCase):
         page = read_page(PAGE)
         self.assertEqual("t=", page.token)
         self.assertEqual([(b"a/b c", 60.0), (b"d", None)], [(k.key, k.modified) for k in page.keys])
+        self.assertEqual(page, read_page(LATE))
         self.assertRaises(BadXmlError, read_page, b"<Error/>")
         config = loads(CONFIG)
         self.assertEqual("/m/a/b%20c", path_to(config, "media", "www.test", b"a/b c"))
@@ -129,6 +138,7 @@ class DoorTests(SynchronousTestCase):
         for text, where, wanted in (
             ("/x y?q#f", None, "http://site.test/x%20y?q"),
             ("http://www.test", None, "http://www.test/"),
+            ("/\xfc\udcff", None, "http://site.test/%C3%BC%FF"),
             ("https://img.cdn.test:444/x", None, "http://img.cdn.test:444/x"),
             ("c", base, "http://www.test/a/c"),
             ("/c", base, "http://www.test/c"),
