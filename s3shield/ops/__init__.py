@@ -14,7 +14,8 @@ from s3shield.ops.error_log import LEVELS, ErrorLog
 from s3shield.ops.file_look import FileLook, Mark, look_at
 from s3shield.ops.key_watch import KeyWatch
 from s3shield.ops.log_format import COMBINED, compile_format
-from s3shield.ops.log_variables import LogRecord
+from s3shield.ops.log_noted import ORIGIN_TIMES, SENT, TLS
+from s3shield.ops.log_record import LogRecord
 from s3shield.ops.outcome import Outcome, OutcomeFile, outcome_path
 from s3shield.ops.plan import Plan, StartError, make_plan
 from s3shield.ops.readiness import Readiness, key_reasons
@@ -24,6 +25,9 @@ from s3shield.ops.tally import Tally
 __all__ = [
     "COMBINED",
     "LEVELS",
+    "ORIGIN_TIMES",
+    "SENT",
+    "TLS",
     "AccessLog",
     "BucketState",
     "CertificateWatch",

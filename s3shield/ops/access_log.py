@@ -13,7 +13,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from s3shield.ops.log_format import Format, compile_format, with_fields, without
+from s3shield.ops.log_format import Format, compile_format, variables_of, with_fields, without
 from s3shield.ops.log_journal import JournalTarget
 from s3shield.ops.log_target import Target, open_target
 from s3shield.ops.log_variables import REQUEST, STATUS, LogRecord
@@ -32,6 +32,9 @@ _ALWAYS = 400
 """Statuses from here on are written, whatever the sample."""
 _WHOLE = 1.0 - 1e-9
 """Ten times 0.1 is less than 1."""
+
+
+NOTHING: frozenset[str] = frozenset()
 
 
 def _discard(_record: LogRecord) -> None:
@@ -93,6 +96,8 @@ class AccessLog:
         """Lines lost since the start."""
         self._unreported = 0
         self._shown: Format = compile_format(format, pid=os.getpid())
+        self.wanted = NOTHING if target == "off" else variables_of(format)
+        """Names of the variables that lines are made of."""
         self._hidden = NOTHING_CONSUMED
         self._to: Target | None = None if target == "off" else open_target(target)
         if isinstance(self._to, JournalTarget):

@@ -41,7 +41,7 @@ from s3shield.ops.log_variables import (
 )
 from s3shield.policy import CacheStatus, Consumed, NoStoreReason
 
-__all__ = ["COMBINED", "Format", "compile_format", "with_fields", "without"]
+__all__ = ["COMBINED", "Format", "compile_format", "variables_of", "with_fields", "without"]
 
 Format = Callable[[LogRecord], bytes]
 """Makes a record's line, newline included."""
@@ -212,6 +212,15 @@ def without(consumed: Consumed, line: Format) -> Format:
         return line((*record[:2], request, *record[3:]))
 
     return masked
+
+
+def variables_of(text: str) -> frozenset[str]:
+    """Return what a format string names, for who must see to it that it is noted.
+
+    `$sent_http_NAME` is `sent_http`. Those of `combined` and `json` are there anyway.
+    """
+    found = {one or other for one, other in _VARIABLE.findall(text)}
+    return frozenset({"sent_http" if name.startswith("sent_http_") else name for name in found})
 
 
 def compile_format(text: str, *, pid: int = 0) -> Format:

@@ -17,7 +17,29 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from s3shield.policy import CacheStatus, NoStoreReason, OriginStatus, Request, cookie_pairs
+from s3shield.ops.log_noted import ORIGIN_TIMES, TLS, bytes_sent, seconds, sent_header
+from s3shield.ops.log_record import (
+    BODY_BYTES,
+    CACHE_STATUS,
+    CACHED_BYTES,
+    DURATION,
+    KEY,
+    LOCATION,
+    ORIGIN_STATUS,
+    ORIGIN_TIME,
+    PEER,
+    REASON,
+    REQUEST,
+    STATUS,
+    WALL,
+    LogRecord,
+    Value,
+)
+from s3shield.policy import (
+    OriginStatus,
+    Request,
+    cookie_pairs,
+)
 
 __all__ = [
     "BODY_BYTES",
@@ -50,39 +72,6 @@ __all__ = [
     "time_local",
     "variable",
 ]
-
-LogRecord = tuple[
-    bytes,  # PEER: the client's address as text; empty for a Unix socket
-    float,  # WALL: epoch seconds when the response ended
-    Request,  # REQUEST
-    int,  # STATUS: as sent to the client
-    int,  # BODY_BYTES: of the body, sent to the client
-    CacheStatus,  # CACHE_STATUS
-    NoStoreReason | None,  # REASON
-    float,  # DURATION: seconds from the request's head to the response's end
-    float | None,  # ORIGIN_TIME: seconds spent on the origin; None: not asked
-    int,  # ORIGIN_STATUS: 0: none
-    str,  # LOCATION: its name in the configuration
-    bytes,  # KEY: the cache key's text
-    int,  # CACHED_BYTES: of BODY_BYTES, those that came from the cache
-]
-"""One finished request. A plain tuple because it is made once per hit."""
-
-PEER: Final = 0
-WALL: Final = 1
-REQUEST: Final = 2
-STATUS: Final = 3
-BODY_BYTES: Final = 4
-CACHE_STATUS: Final = 5
-REASON: Final = 6
-DURATION: Final = 7
-ORIGIN_TIME: Final = 8
-ORIGIN_STATUS: Final = 9
-LOCATION: Final = 10
-KEY: Final = 11
-CACHED_BYTES: Final = 12
-
-Value = Callable[[LogRecord], bytes | None]
 
 _MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
@@ -199,10 +188,6 @@ def remote_user(request: Request) -> bytes | None:
     return user or None if colon else None
 
 
-def _seconds(value: float | None) -> bytes | None:
-    return None if value is None else b"%.3f" % value
-
-
 def _status_text(record: LogRecord) -> bytes:
     return b"%03d" % record[STATUS]
 
@@ -216,7 +201,7 @@ def reason_text(record: LogRecord) -> bytes | None:
 def bucket(record: LogRecord) -> bytes | None:
     """Return which of several buckets answered; None where there is only one."""
     status = record[ORIGIN_STATUS]
-    return status.bucket.encode() if isinstance(status, OriginStatus) else None
+    return status.bucket.encode() or None if isinstance(status, OriginStatus) else None
 
 
 def _query(record: LogRecord) -> bytes | None:
@@ -240,18 +225,22 @@ VARIABLES: Final[dict[str, Value]] = {
     "server_protocol": lambda r: protocol(r[REQUEST]) or None,
     "status": _status_text,
     "body_bytes_sent": lambda r: b"%d" % r[BODY_BYTES],
-    "request_time": lambda r: _seconds(r[DURATION]),
+    "bytes_sent": bytes_sent,
+    "http2": lambda r: b"h2" if r[REQUEST].version[0] == 2 else b"",
+    "request_time": lambda r: seconds(r[DURATION]),
     "host": lambda r: r[REQUEST].host or None,
     "scheme": lambda r: r[REQUEST].scheme,
     "upstream_cache_status": lambda r: r[CACHE_STATUS].value or None,
     "upstream_status": lambda r: b"%03d" % r[ORIGIN_STATUS] if r[ORIGIN_STATUS] else None,
     "upstream_bucket": bucket,
-    "upstream_response_time": lambda r: _seconds(r[ORIGIN_TIME]),
+    "upstream_response_time": lambda r: seconds(r[ORIGIN_TIME]),
     "cache_reason": reason_text,
     "cache_key": lambda r: mask(r[KEY]) or None,
     "location": lambda r: r[LOCATION].encode() or None,
     "cached_bytes": lambda r: b"%d" % r[CACHED_BYTES],
     "uncached_bytes": lambda r: b"%d" % (r[BODY_BYTES] - r[CACHED_BYTES]),
+    **TLS,
+    **ORIGIN_TIMES,
 }
 """What a format string may name, besides times, the process's and those with a NAME."""
 
@@ -301,6 +290,8 @@ def variable(name: str, pid: int) -> Value:
     """Return the value of the variable `name`. Raises ValueError as compile_format does."""
     if name.startswith("http_"):
         return _header(name.removeprefix("http_"))
+    if name.startswith("sent_http_"):
+        return sent_header(name.removeprefix("sent_http_"))
     if name in _TIMES:
         return each_second(_TIMES[name])
     for prefix, made in (("arg_", _argument), ("cookie_", _cookie)):

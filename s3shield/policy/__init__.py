@@ -111,8 +111,10 @@ from .message import (
     Fields,
     InnerRequest,
     Request,
+    RequestNotes,
     RequestWithBody,
     ResponseHead,
+    notes_of,
 )
 from .options import (
     ANY,
@@ -201,6 +203,7 @@ __all__ = [
     "Ranges",
     "Request",
     "RequestDirectives",
+    "RequestNotes",
     "RequestWithBody",
     "ResponseHead",
     "Revalidate",
@@ -241,6 +244,7 @@ __all__ = [
     "multipart",
     "negotiated",
     "not_modified_head",
+    "notes_of",
     "on_origin_error",
     "parse_content_range",
     "parse_date",

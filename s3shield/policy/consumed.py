@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from .message import Request
+from .message import Request, notes_of
 
 __all__ = ["NOTHING_CONSUMED", "Consumed", "argument_name", "cookie_pairs"]
 
@@ -113,7 +113,7 @@ class Consumed:
         return path + mark + b"&".join(pieces)
 
     def _copy(self, request: Request, target: bytes, headers: dict[bytes, bytes]) -> Request:
-        return Request(
+        made = Request(
             request.method,
             target,
             headers,
@@ -123,6 +123,10 @@ class Consumed:
             scheme=request.scheme,
             started=request.started,
         )
+        notes = notes_of(request)
+        if notes is not None:
+            made.notes = notes
+        return made
 
 
 NOTHING_CONSUMED: Final = Consumed()

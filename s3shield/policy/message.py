@@ -10,7 +10,15 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["Fields", "InnerRequest", "Request", "RequestWithBody", "ResponseHead"]
+__all__ = [
+    "Fields",
+    "InnerRequest",
+    "Request",
+    "RequestNotes",
+    "RequestWithBody",
+    "ResponseHead",
+    "notes_of",
+]
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Field lines in the order received: (name in its original case, value)."""
@@ -18,7 +26,34 @@ Fields = tuple[tuple[bytes, bytes], ...]
 _EMPTY: Final[dict[bytes, bytes]] = {}
 
 
-class Request:
+class RequestNotes:
+    """What is noted of a request besides, where somebody wants to know.
+
+    head: of its answer, in wire form, without what the connection adds; empty before there is
+    one. sent: bytes that the client was sent. trace: what it is called in a trace, or None.
+    """
+
+    __slots__ = ("head", "sent", "trace")
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.sent = 0
+        self.trace: Any = None
+
+
+class _Noted:
+    # Not among the fields of a request, which are set in each: this is not, in most.
+    __slots__ = ("notes",)
+
+    notes: RequestNotes
+
+
+def notes_of(request: Request) -> RequestNotes | None:
+    """Return what is noted of a request besides; None for most."""
+    return getattr(request, "notes", None)
+
+
+class Request(_Noted):
     """A request as it was received. Built once per request by the wire, read by all.
 
     Not an attrs value: its construction is on the hit path.
@@ -133,6 +168,11 @@ class InnerRequest(Request):
         self.left: Callable[[], None] | None = None if inner is None else inner.left
         self.quiet: bool = False
         self.record: Any = None
+
+    @property
+    def notes(self) -> RequestNotes:  # type: ignore[override]  # nobody gives it others
+        """Those of the client's own request. Raises AttributeError, as without."""
+        return self.outer.notes
 
 
 @attrs.frozen

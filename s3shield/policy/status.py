@@ -24,14 +24,22 @@ class AnswerSeconds(float):
 
 
 class OriginStatus(int):
-    """The status of an answer that one of several buckets gave. bucket: str, its name."""
+    """The status of an answer of which more is known.
 
-    bucket: str
+    bucket: str, which of several gave it; empty where there is but one. connect, header: seconds
+    until there was a connection (0.0: there was one) and until the whole head; None: not noted.
+    """
 
-    def __new__(cls, status: int, bucket: str) -> Self:
-        """Return the status, which knows whose it is."""
+    bucket: str = ""
+    connect: float | None = None
+    header: float | None = None
+
+    def __new__(cls, status: int, bucket: str = "") -> Self:
+        """Return the status, with the times of `status` where that has them."""
         made = super().__new__(cls, status)
         made.bucket = bucket
+        if isinstance(status, OriginStatus):
+            made.connect, made.header = status.connect, status.header
         return made
 
 

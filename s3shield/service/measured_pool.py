@@ -6,7 +6,7 @@ from bisect import bisect_left
 from typing import Any
 
 from s3shield.metrics import CONNECT, DURATION
-from s3shield.policy import FailureKind, OriginFailure, ResponseHead
+from s3shield.policy import FailureKind, OriginFailure, OriginStatus, ResponseHead
 from s3shield.wire import OriginCall, OriginPool, Receiver, Upload
 
 __all__ = ["Durations", "MeasuredPool"]
@@ -48,6 +48,10 @@ class _Ear:
         pool.statuses[head.status] = pool.statuses.get(head.status, 0) + 1
         if call is not None and call.first_byte_time is not None:
             pool.first_byte.add(call.first_byte_time)
+        if pool.noted and call is not None:
+            status = OriginStatus(head.status)
+            status.connect, status.header = call.connect_time or 0.0, call.header_time
+            head = ResponseHead(status, head.reason, head.fields)
         self._to.origin_head(head, length)
 
     def origin_data(self, data: bytes) -> None:
@@ -71,7 +75,7 @@ class MeasuredPool(OriginPool):
     """An `OriginPool` with counts, all since the start.
 
     statuses, failures: of answers. received: bytes of bodies. connect, first_byte: since they
-    were taken.
+    were taken. noted: whether the access log wants to know how long each answer took.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -79,6 +83,7 @@ class MeasuredPool(OriginPool):
         self.statuses: dict[int, int] = {}
         self.failures: dict[FailureKind, int] = {}
         self.received = 0
+        self.noted = False
         self.connect = Durations(CONNECT)
         self.first_byte = Durations(DURATION)
 

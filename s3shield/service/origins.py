@@ -36,6 +36,7 @@ class Origins:
     """What the locations of one process share of them: each bucket, each pool is there once.
 
     reactor, clock, monotonic: as for `Serving`. buckets: those that are used, by name.
+    noted: see `MeasuredPool`.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Origins:
         *,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        noted: bool = False,
     ) -> None:
         self._reactor = reactor
         self._config = config
         self._clock = clock
         self._monotonic = monotonic
+        self._noted = noted
         self._pools: dict[tuple[OriginAddress, OriginOptions], MeasuredPool] = {}
         self._buckets: dict[str, Bucket] = {}
         self._breakers: dict[str, Breaker] = {}
@@ -177,4 +180,5 @@ class Origins:
         pool = self._pools.get((address, options))
         if pool is None:
             pool = self._pools[address, options] = MeasuredPool(self._reactor, address, options)
+            pool.noted = self._noted
         return pool

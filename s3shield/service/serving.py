@@ -23,22 +23,22 @@ from s3shield.config import (
     LocationConfig,
 )
 from s3shield.exchange import (
-    Bodies,
     Claiming,
     Health,
     Invalidation,
     Location,
     PurgeMethod,
     Purger,
-    Rules,
     Site,
     Surroundings,
     Turns,
     Zone,
-    must_hash,
 )
 from s3shield.front import Front, Process
 from s3shield.ops import (
+    ORIGIN_TIMES,
+    SENT,
+    TLS,
     AccessLog,
     Certificates,
     CertificateWatch,
@@ -52,7 +52,6 @@ from s3shield.wire import (
     ChannelFactory,
     Downstream,
     ProxyRules,
-    RealIp,
     Trusted,
     listen_proxied,
     listen_socket,
@@ -60,13 +59,13 @@ from s3shield.wire import (
 
 from .administration import Administration
 from .compression import Compression
+from .doorstep import doorstep
 from .errors import ServiceError
+from .location_parts import bodies_of, rules_of
 from .origins import Origins
 
 __all__ = ["Serving"]
 
-_UNLIMITED: Final = 1 << 60
-"""Bytes: what `client_max_body_size = 0` says."""
 _DISK_THREADS: Final = 8
 """Threads that read cold bodies and write new ones."""
 
@@ -102,7 +101,9 @@ class Serving:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._origins = Origins(reactor, config, clock=clock, monotonic=monotonic)
+        wanted = access_log.wanted
+        noted = not wanted.isdisjoint(ORIGIN_TIMES)
+        self._origins = Origins(reactor, config, clock=clock, monotonic=monotonic, noted=noted)
         process = Process(reactor, clock, monotonic, memory)
         self._front = Front((), (), process)  # until there are locations
         self._health: list[Health] = []
@@ -214,13 +215,13 @@ class Serving:
         site: Callable[[Request, Downstream], None] = Site(
             self._config.routing(listen), self._locations, self._around, self._front.lead
         )
-        real_ip = daemon.real_ip
+        real_ip, wanted = daemon.real_ip, self._access_log.wanted
         trusted = Trusted(real_ip.networks, unix=real_ip.unix)
-        field = real_ip.field(proxy_protocol=listen.proxy_protocol)
-        if field is not None:
-            name = field.encode("ascii")
-            site = RealIp(site, name, trusted, recursive=real_ip.recursive)
+        site = doorstep(site, listen, real_ip, trusted, observed=not wanted.isdisjoint(SENT))
         tls = self._certificates.of(listen)
+        told = tls is not None and not wanted.isdisjoint(TLS)
+        if tls is not None:
+            tls.told = told
         factory = ChannelFactory(
             site,
             self._reactor,
@@ -230,6 +231,7 @@ class Serving:
             send_timeout=daemon.send_timeout,
             rejected=self._access_log.refused,
             client_ca=None if tls is None else tls.client_ca,
+            told=told,
         )
         self._factories.append(factory)
         if not listen.proxy_protocol:
@@ -348,17 +350,7 @@ class Serving:
         return Claiming(store.claims, call_later=self._reactor.callLater, clock=self._clock)
 
     def _location(self, location: LocationConfig, around: Surroundings) -> Location:
-        rules = Rules(
-            bypass=location.proxy_cache_bypass,
-            no_cache=location.proxy_no_cache,
-            lock=location.proxy_cache_lock,
-            lock_timeout=location.proxy_cache_lock_timeout,
-            lock_age=location.proxy_cache_lock_age,
-            range_connections=location.range_connections,
-            read_ahead=location.read_ahead or 0,
-            strong_only=location.bucket is not None
-            and self._config.buckets[location.bucket].replica is not None,
-        )
+        rules = rules_of(self._config, location)
         zone = None if location.cache is None else self._zones[location.cache]
         kind = self._compression.kind(location, careful=rules.need_care(location.policy))
         made = kind(
@@ -369,17 +361,9 @@ class Serving:
             around,
             keep_filling=location.fetch_on_abort == "keep",
             rules=rules,
-            bodies=self._bodies(location),
+            bodies=bodies_of(self._config, location),
         )
         self._compression.equip(location, made, around)
         if location.purge_allow:
             made.purge_method = PurgeMethod(location.purge_allow, zone, self._clock)
         return made
-
-    def _bodies(self, location: LocationConfig) -> Bodies:
-        limit = (location.client_max_body_size or _UNLIMITED) if location.takes_bodies else 0
-        if location.bucket is None:
-            return Bodies(limit, gated=location.gated)
-        signer = self._config.buckets[location.bucket].signer()
-        hashed = must_hash(signer)
-        return Bodies(limit, bucket=True, hashed=hashed, gated=location.gated)

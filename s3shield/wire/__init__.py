@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .bridge import RequestDownstream, request_from
 from .channel_factory import ChannelFactory
-from .client_certificate import VerifiedPeer
+from .client_certificate import TlsFacts, TlsPeer, VerifiedPeer
 from .downstream import Downstream, Octets, Site
 from .listen import BindError, bind, listen_socket
+from .observed import Observing
 from .origin_call import OriginCall, Receiver
 from .origin_pool import OriginAddress, OriginOptions, OriginPool, OriginStats
 from .proxy_port import ProxyRules, listen_proxied
@@ -22,6 +23,7 @@ __all__ = [
     "ChannelFactory",
     "Downstream",
     "LoadedCertificate",
+    "Observing",
     "Octets",
     "OriginAddress",
     "OriginCall",
@@ -35,6 +37,8 @@ __all__ = [
     "ServerTls",
     "Site",
     "StreamedRequest",
+    "TlsFacts",
+    "TlsPeer",
     "Trusted",
     "Upload",
     "UploadSink",

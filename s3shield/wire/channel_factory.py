@@ -42,7 +42,7 @@ class ChannelFactory(ServerFactory):
     back. keepalive_timeout, client_header_timeout, send_timeout: seconds, nginx's
     directives of these names. rejected(peer, status, line): told about each request
     that was refused before it had become one, for the access log; line is what
-    there was of the request line. client_ca: see `peer_of`.
+    there was of the request line. client_ca, told: see `peer_of`.
     """
 
     noisy = False
@@ -58,6 +58,7 @@ class ChannelFactory(ServerFactory):
         send_timeout: float = 60.0,
         rejected: Callable[[bytes, int, bytes], None] | None = None,
         client_ca: str | None = None,
+        told: bool = False,
     ) -> None:
         self.site = site
         # What the site wants of a request's body, if anything: of sites that want any.
@@ -70,6 +71,7 @@ class ChannelFactory(ServerFactory):
         self.send_timeout = send_timeout
         self.rejected = rejected
         self.client_ca = client_ca
+        self.told = told
         self.deadlines = Deadlines(clock, monotonic)
         self.draining = False
         self.grace = 0.0
@@ -97,7 +99,7 @@ class ChannelFactory(ServerFactory):
 
     def peer_of(self, transport: Any) -> bytes:
         """Return `Request.peer` of a connection, for the channel on it."""
-        return peer_of(transport, self.client_ca)
+        return peer_of(transport, self.client_ca, told=self.told)
 
     def drain(self, grace: float = 0.0) -> Deferred[None]:
         """Close idle connections and, after their response, the others.

@@ -185,7 +185,7 @@ def twisted_factory(factory: IProtocolFactory, tls: ServerTls | None) -> IProtoc
     """Return what makes protocols for Twisted's transports. Raises `CertificateError`."""
     if tls is None:
         return factory
-    if tls.http2 or tls.client_ca is not None:
+    if tls.http2 or tls.client_ca is not None or tls.told:
         factory = Negotiating(factory)
     return TLSMemoryBIOFactory(TwistedTls(tls), False, factory)
 

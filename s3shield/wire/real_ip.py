@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from s3shield.policy import Request
-from s3shield.wire.client_certificate import VerifiedPeer
+from s3shield.wire.client_certificate import TlsPeer
 from s3shield.wire.downstream import Downstream, Site
 
 __all__ = ["RealIp", "Trusted", "real_address"]
@@ -118,7 +118,7 @@ class RealIp:
         if value is not None:
             peer = request.peer
             found = real_address(peer, value, self._trusts, recursive=self._recursive)
-            if isinstance(peer, VerifiedPeer):
-                found = VerifiedPeer.of(found, peer.client_ca)
+            if isinstance(peer, TlsPeer):
+                found = peer.at(found)
             request.peer = found
         self._site(request, downstream)

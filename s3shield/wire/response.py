@@ -120,6 +120,16 @@ class Response:
         elif self.state != DONE:
             self._gone = gone
 
+    @property
+    def tail(self) -> bytes:
+        """What goes after the head: fields of the connection's own, and the empty line."""
+        return self._channel.tail
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body goes in chunks; once it has started."""
+        return self.state == STARTED and self._chunked
+
     # What follows is the channel's to call.
 
     def site_failed(self) -> None:

@@ -141,7 +141,8 @@ class ServerTls:
     nobody's, and a client that says none, gets what routing gives it: the first that takes
     every name, else the first of all. handshake_timeout: seconds. TLS 1.2 and 1.3.
     Clients are asked for a certificate when the first host has a client_ca; one that is
-    shown and not good ends the handshake, none at all does not.
+    shown and not good ends the handshake, none at all does not. told: whether the access log
+    wants to know of TLS; may be set before there are connections.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class ServerTls:
         self.certificates = [certificate for _, certificate in hosts]
         self._names = ServerMatcher((names, at) for at, (names, _) in enumerate(hosts))
         self.client_ca = self.certificates[0].client_ca
+        self.told = False
 
     @property
     def http2(self) -> bool:
@@ -179,6 +181,9 @@ class ServerTls:
         def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
             wanted = (name or "").encode("ascii", "replace")
             connection.context = self.named(wanted).loaded().uv
+            if self.told and name is not None:
+                # Nobody else keeps it on a server's side.
+                connection.wanted_name = name  # type: ignore[attr-defined]
 
         context.sni_callback = choose
         return context

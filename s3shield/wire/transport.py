@@ -226,9 +226,13 @@ class UvTransport(asyncio.Protocol):
         """See `ITransport`."""
         return self._address("sockname")
 
+    def tls(self) -> Any:
+        """Return the `ssl.SSLObject`; None without TLS."""
+        return self._transport.get_extra_info("ssl_object")
+
     def peer_certificate(self) -> bytes | None:
         """Return the certificate (DER) that a client has shown, verified; None without any."""
-        tls = self._transport.get_extra_info("ssl_object")
+        tls = self.tls()
         return None if tls is None else cast(bytes | None, tls.getpeercert(True))
 
     def _address(self, which: str) -> Any:

@@ -12,9 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.ops.log_format import COMBINED, compile_format
+from s3shield.ops.log_format import COMBINED, compile_format, variables_of, without
+from s3shield.ops.log_noted import ORIGIN_TIMES, SENT, TLS
 from s3shield.ops.log_variables import VARIABLES, LogRecord
-from s3shield.policy import CacheStatus, NoStoreReason, OriginStatus, Request
+from s3shield.policy import (
+    CacheStatus,
+    Consumed,
+    InnerRequest,
+    NoStoreReason,
+    OriginStatus,
+    Request,
+    RequestNotes,
+)
+from s3shield.wire import TlsFacts, TlsPeer
 
 WALL = 1795500000.25  # 2026-11-24T06:00:00.25Z
 
@@ -79,6 +89,68 @@ class Replicas(SynchronousTestCase):
             (0, b"- -\n"),
         ):
             self.assertEqual(wanted, line(record(origin=(0.1, status))))
+
+
+class Noted(SynchronousTestCase):
+    """What is there only where somebody noted it."""
+
+    def test_values(self) -> None:
+        """A table of variables: with notes, and without."""
+        request = Request(b"GET", b"/a", version=(2, 0))
+        request.notes = notes = RequestNotes()
+        notes.head = b"HTTP/1.1 200 OK\r\nX-A:  b\t\r\nX-Ab: c\r\nx-a: \xe9\r\nX-B:\r\n"
+        notes.sent = 1234
+        peer = TlsPeer(b"192.0.2.7")
+        peer.tls = TlsFacts("TLSv1.3", "TLS_AES", "a.test", True, "CN=é,O=b")
+        plain = TlsPeer(b"192.0.2.7")
+        plain.tls = TlsFacts("TLSv1.2", "X", None, None, None)
+        status = OriginStatus(200)
+        status.connect, status.header = 0.0, 0.25
+        noted = record(request, peer=peer, origin=(0.5, OriginStatus(status, "us")))
+        other = record(peer=plain, origin=(0.5, 200))
+        for name, wanted, bare in (
+            ("bytes_sent", b"1234", b"-"),
+            ("sent_http_x_a", b"b, \\xE9", b"-"),
+            ("sent_http_X_B", b"", b"-"),
+            ("sent_http_x", b"-", b"-"),
+            ("http2", b"h2", b""),
+            ("ssl_protocol", b"TLSv1.3", b"TLSv1.2"),
+            ("ssl_cipher", b"TLS_AES", b"X"),
+            ("ssl_server_name", b"a.test", b"-"),
+            ("ssl_session_reused", b"r", b"-"),
+            ("ssl_client_verify", b"SUCCESS", b"NONE"),
+            ("ssl_client_s_dn", b"CN=\\xC3\\xA9,O=b", b"-"),
+            ("upstream_connect_time", b"0.000", b"-"),
+            ("upstream_header_time", b"0.250", b"-"),
+            ("upstream_bucket", b"us", b"-"),
+        ):
+            line = compile_format(f"${name}")
+            self.assertEqual((wanted + b"\n", bare + b"\n"), (line(noted), line(other)), name)
+
+    def test_of_a_hidden_request(self) -> None:
+        """What is masked of a request takes its notes along."""
+        request = Request(b"GET", b"/a?token=secret")
+        request.notes = notes = RequestNotes()
+        notes.sent = 7
+        hidden = Consumed(arguments=frozenset({b"token"}))
+        for asked in (request, InnerRequest(request)):
+            line = without(hidden, compile_format("$request_uri $bytes_sent"))
+            self.assertEqual(b"/a?token=*** 7\n", line(record(asked)))
+
+    def test_wanted(self) -> None:
+        """What is named is known beforehand; the named formats want nothing."""
+        found = variables_of("$status ${bytes_sent}x $sent_http_x_a $sent_http_b $ssl_cipher")
+        self.assertEqual({"status", "bytes_sent", "sent_http", "ssl_cipher"}, found)
+        for text in ("combined", "json"):
+            self.assertEqual(frozenset(), variables_of(text))
+        noted = {*ORIGIN_TIMES, *SENT, *TLS}
+        self.assertTrue(noted.isdisjoint(variables_of(COMBINED)))
+
+    def test_secrets(self) -> None:
+        """Fields that let their readers in are not to be had."""
+        for name in ("sent_http_set_cookie", "sent_http_Set_Cookie", "sent_http_"):
+            with self.assertRaises(ValueError):
+                compile_format(f"${name}")
 
 
 class Combined(SynchronousTestCase):
@@ -298,7 +370,7 @@ class Documented(SynchronousTestCase):
         page = Path(__file__).resolve().parents[2] / "docs" / "logs.rst"
         named = re.findall(r"(?m)^   \* - ``\$(\w+)``$", page.read_text())
         more = {"time_local", "time_iso8601", "pid", "hostname"}
-        more |= {"http_NAME", "arg_NAME", "cookie_NAME"}
+        more |= {"http_NAME", "sent_http_NAME", "arg_NAME", "cookie_NAME"}
         self.assertEqual(sorted({*VARIABLES, *more}), sorted(named))
         for name in named:
             compile_format(f"${name}")

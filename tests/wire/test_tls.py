@@ -145,6 +145,38 @@ class Tls:
         self.assertEqual(len(self.site.requests), 2)
         await self.nobody()
 
+    async def test_told(self):
+        """For the access log: what was agreed on, the name that was wanted, the client's subject."""
+        authority = Authority("Clients")
+        path = Path(self.mktemp())
+        path.write_bytes(authority.pem)
+        await self.serve_names(client_ca=str(path))
+        self.factory.client_ca = str(path)
+        self.factory.told = self.tls.told = True
+        pair = authority.files(self.mktemp(), "client")
+        first = await self.shake("c.test", old=True, pair=pair)
+        await self.shake("c.test", first)
+        await self.shake()
+        shown, again, none = [request.peer.tls for request in self.site.requests]
+        self.assertEqual(("TLSv1.2", "c.test"), (shown.protocol, shown.server_name))
+        self.assertIn("ECDHE", shown.cipher)
+        self.assertEqual(("TLSv1.3", None, None), (none.protocol, none.server_name, none.client))
+        found = x509.load_pem_x509_certificate(Path(pair[0]).read_bytes())
+        self.assertEqual(found.subject.rfc4514_string(), shown.client)
+        reused = [None] * 3 if isinstance(self, OnTwisted) else [False, True, False]
+        self.assertEqual(reused, [each.reused for each in (shown, again, none)])
+        self.assertEqual(b"127.0.0.1", self.site.requests[0].peer)
+        self.assertEqual(str(path), self.site.requests[0].peer.client_ca)
+
+    async def test_told_in_the_open(self):
+        """There is nothing to tell of a connection without TLS."""
+        await self.serve()
+        self.factory.told = True
+        client = await self.connect()
+        client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        await client.holds(b"GET /x")
+        self.assertIs(bytes, type(self.site.requests[0].peer))
+
     async def test_silent_client(self):
         """Who connects and says nothing, or begins a handshake and stops, is let go of."""
         self.authority = Authority()
