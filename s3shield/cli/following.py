@@ -1,4 +1,9 @@
-"""A log file that is being written: its last lines, and those that come, through rotations."""
+"""A log file that is being written: its last lines, and those that come, through rotations.
+
+Theory of operation. Every worker has the file open and opens it anew when it is told to, one
+after the other: when the first has made the new file the others still write to the old one. So
+a file that was moved away is read on for a while beside the one that now has its name.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,38 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Following"]
+__all__ = ["LOOKS", "Following"]
 
 _CHUNK: Final = 1 << 16
 _FAR: Final = 64 << 20
 """Bytes that are looked through for the last lines that are wanted."""
 _LONGEST: Final = 1 << 20
 """Bytes of a line without an end that are kept."""
+LOOKS: Final = 50
+"""How often a file that was moved away is still looked at without anything new in it."""
+
+
+class _File:
+    """One file, from where it is read on. rest: a line without its end yet."""
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.rest = b""
+        self.looks = LOOKS
+
+    def read(self) -> list[str]:
+        """Return the lines that have come."""
+        pieces = [self.rest]
+        while piece := os.read(self.fd, _CHUNK):
+            pieces.append(piece)
+        *lines, rest = b"".join(pieces).split(b"\n")
+        self.rest = rest[-_LONGEST:]
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def over(self) -> list[str]:
+        """Close it; return the line that never got its end, if there is one."""
+        os.close(self.fd)
+        return [self.rest.decode("utf-8", "replace")] if self.rest else []
 
 
 class Following:
@@ -21,21 +51,22 @@ class Following:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._rest = b""
+        self._file = _File(path)
+        self._moved: list[_File] = []
 
     def close(self) -> None:
         """Let go of it."""
-        os.close(self._fd)
+        for file in (*self._moved, self._file):
+            file.over()
 
     def last(self, count: int, takes: Callable[[str], bool]) -> list[str]:
         """Return the last `count` lines that `takes` takes; `more` goes on behind them.
 
         A line that has no end yet is left for `more`.
         """
-        end = os.lseek(self._fd, 0, os.SEEK_END)
+        end = os.lseek(self._file.fd, 0, os.SEEK_END)
         lines = self._backwards(end)
-        self._rest = next(lines, b"")
+        self._file.rest = next(lines, b"")
         found: list[str] = []
         for line in lines if count else ():
             text = line.decode("utf-8", "replace")
@@ -51,53 +82,48 @@ class Following:
         while at > 0 and end - at < _FAR:
             size = min(_CHUNK, at)
             at -= size
-            pieces = (os.pread(self._fd, size, at) + tail).split(b"\n")
+            pieces = (os.pread(self._file.fd, size, at) + tail).split(b"\n")
             tail = pieces[0]
             yield from reversed(pieces[1:])
         if at == 0:
             yield tail
 
     def more(self) -> list[str]:
-        """Return the lines written since: of the old file first, then of a new one."""
-        lines = self._read()
+        """Return the lines written since: of files moved away first, then of the one there is."""
+        lines = self._of_moved()
+        lines += self._file.read()
         if self._replaced():
-            lines += self._read()
+            lines += self._file.read()
+        return lines
+
+    def _of_moved(self) -> list[str]:
+        lines: list[str] = []
+        for file in self._moved[:]:
+            found = file.read()
+            lines += found
+            file.looks = LOOKS if found else file.looks - 1
+            if not file.looks:
+                self._moved.remove(file)
+                lines += file.over()
         return lines
 
     def _replaced(self) -> bool:
         """Open the file that now has the name, where it is another, or was cut short."""
-        here = os.fstat(self._fd)
+        here = os.fstat(self._file.fd)
         try:
             there = Path(self._path).stat()
         except OSError:
             return False  # moved away, and nothing new yet
         if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
-            if there.st_size >= os.lseek(self._fd, 0, os.SEEK_CUR):
+            if there.st_size >= os.lseek(self._file.fd, 0, os.SEEK_CUR):
                 return False
-            os.lseek(self._fd, 0, os.SEEK_SET)  # cut short: logrotate's copytruncate
-            self._rest = b""
+            os.lseek(self._file.fd, 0, os.SEEK_SET)  # cut short: logrotate's copytruncate
+            self._file.rest = b""
             return True
-        late = self._read_bytes()  # written between our last look and its rotation
         try:
-            new = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            new = _File(self._path)
         except OSError:
-            self._rest += late
             return False
-        os.close(self._fd)
-        self._fd = new
-        self._rest += late
-        if self._rest and not self._rest.endswith(b"\n"):
-            self._rest += b"\n"
+        self._moved.append(self._file)
+        self._file = new
         return True
-
-    def _read_bytes(self) -> bytes:
-        pieces = []
-        while piece := os.read(self._fd, _CHUNK):
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    def _read(self) -> list[str]:
-        data = self._rest + self._read_bytes()
-        *lines, self._rest = data.split(b"\n")
-        self._rest = self._rest[-_LONGEST:]
-        return [line.decode("utf-8", "replace") for line in lines]

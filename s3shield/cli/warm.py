@@ -142,10 +142,13 @@ def _warm(
         skipped += 1
         console.err(f"skipped: {why}")
 
-    found = list(dict.fromkeys(goals_of(source, door, config, console.stdin, console.now, skip)))
     done = Done(args.state)
     progress = Progress(console.stderr)
     try:
+        every = goals_of(source, door, config, console.stdin, console.now, skip)
+        found = list(dict.fromkeys(every))
+        if not found:
+            console.err("s3shield warm: there is nothing in it to ask for")
         goals = [goal for goal in found if goal not in done]
         warming = Warming(
             door,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import threading
@@ -97,13 +98,17 @@ class Done:
 
     def _write(self, text: str) -> None:
         assert self._file is not None
-        self._file.write(f"{text}\n")
-        self._file.flush()
+        try:
+            self._file.write(f"{text}\n")
+            self._file.flush()
+        except OSError as why:
+            raise OSError(why.errno, why.strerror, self._file.name) from None
 
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what it could not write has been told
+                self._file.close()
 
 
 class Warming:
@@ -131,6 +136,7 @@ class Warming:
         self._tell = tell
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._trouble: OSError | None = None
         self.counts = Counts(len(self._goals))
         # Daemonic: an interrupt does not wait for a daemon that does not answer.
         self._threads = [
@@ -144,7 +150,10 @@ class Warming:
         return self._budget is not None and self.counts.size >= self._budget and bool(self._goals)
 
     def run(self, every: float, progress: Callable[[Counts], None]) -> None:
-        """Do it; call `progress` every so many seconds."""
+        """Do it; call `progress` every so many seconds.
+
+        Raises OSError when what is done cannot be noted any more.
+        """
         for thread in self._threads:
             thread.start()
         try:
@@ -155,6 +164,8 @@ class Warming:
                         progress(self.counts)
         finally:
             self._stop.set()
+        if self._trouble is not None:
+            raise self._trouble
 
     def _next(self) -> Goal | None:
         with self._lock:
@@ -211,7 +222,11 @@ class Warming:
         with self._lock:
             setattr(self.counts, what, getattr(self.counts, what) + 1)
             self.counts.passed += passed
-            self._done.add(goal)
+            try:
+                self._done.add(goal)
+            except OSError as why:
+                self._trouble = why
+                self._stop.set()
 
     def _failed(self, goal: Goal, why: str) -> None:
         with self._lock:

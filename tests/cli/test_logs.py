@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3shield.cli.following import Following
+from s3shield.cli.following import LOOKS, Following
 from s3shield.cli.log_lines import Wanted, fields_of, line_reader, statuses
 
 from .running import called
@@ -112,6 +112,27 @@ class FollowingTests(SynchronousTestCase):
         following.more()
         self.add("e\n")
         self.assertEqual(["e"], following.more())
+
+    def test_rotation_by_workers(self) -> None:
+        """A worker that writes to the old file when another has made the new one loses nothing."""
+        self.add("a\n")
+        following = self.follow()
+        following.last(0, everything)
+        with self.file.open("a") as slow:
+            self.file.rename(f"{self.file}.1")
+            self.add("b\n")
+            self.assertEqual(["b"], following.more())
+            slow.write("c\nd")
+            slow.flush()
+            self.file.rename(f"{self.file}.2")
+            self.add("e\n")
+            self.assertEqual(["c", "e"], following.more())
+            slow.write("d\ntorn")
+        self.assertEqual(["dd"], following.more())
+        later = [line for _ in range(LOOKS) for line in following.more()]
+        self.assertEqual(["torn"], later)  # and by now the old ones are closed
+        self.add("f\n")
+        self.assertEqual(["f"], following.more())
 
 
 class CommandTests(SynchronousTestCase):

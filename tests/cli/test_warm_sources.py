@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from s3shield.cli.bounded_xml import BadXmlError, read_xml
 from s3shield.cli.bucket_keys import path_to, read_page
@@ -185,6 +185,16 @@ class KeepingTests(SynchronousTestCase):
         Path(path).write_text("something of mine\n")
         self.assertRaises(ValueError, Done, path)
         self.assertEqual("something of mine\n", Path(path).read_text())
+
+    def test_state_cannot_be_written(self) -> None:
+        """On a full disk it ends, and names the file: what is not noted would be asked again."""
+        if not Path("/dev/full").exists():
+            raise SkipTest("there is no /dev/full")
+        path = Path(self.mktemp())
+        done = Done(str(path))
+        self.addCleanup(done.close)
+        done._file = Path("/dev/full").open("a")  # noqa: SIM115  # closed by `close`
+        self.assertIn("/dev/full", str(self.assertRaises(OSError, done.add, Goal("h", "/1"))))
 
     def test_pace(self) -> None:
         """All threads together keep to the rate."""
