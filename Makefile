@@ -102,7 +102,7 @@ EDITABLE = --config-settings editable_mode=compat -e
 BUILDER = 'setuptools>=70,<81'
 
 # What runs is the checkout; this is for what it needs.
-.venv-bench/bench-installed: WITH =
+.venv-bench/bench-installed: WITH = system
 .venv-flame/bench-installed: WITH = 3.13
 .venv-bench/bench-installed .venv-flame/bench-installed: setup.cfg pyproject.toml
 	@test -x $(@D)/bin/python || { python=$$($(FIND_PYTHON) $(WITH)) && $$python -m venv $(@D); }

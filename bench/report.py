@@ -9,6 +9,7 @@ import shutil
 import ssl
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -173,7 +174,7 @@ def machine(options: Options) -> dict[str, str]:
         "load before": f"{load:.2f}{' (others work here: do not trust the times)' * (load > 0.5)}",
         "nginx": version("nginx", "-v"),
         "varnish": version("varnishd", "-V"),
-        "python": f"{platform.python_version()}, {ssl.OPENSSL_VERSION}",
+        "python": f"{platform.python_version()} of {sys.base_prefix}, {ssl.OPENSSL_VERSION}",
         "runs": f"{options.rounds} x {options.seconds} s each, {options.connections} connections; "
         f"nginx's access log {options.log}, s3shield's in batches of 256 or 0.2 s",
     }

@@ -5,6 +5,7 @@ RFC 9110 section 13.2.2 gives the order: preconditions, then If-Range, then Rang
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -109,7 +110,7 @@ def choose(
         return _whole(request, meta, head, size)
     verdict = conditional(request, meta, as_origin=policy.is_bucket)
     if verdict is Precondition.NOT_MODIFIED:
-        return Answer(304, not_modified_head(head))
+        return _not_modified(head)
     if verdict is Precondition.FAILED:
         return Refused(412)
     if size is None:
@@ -130,3 +131,9 @@ def choose(
 
 def _whole(request: Request, meta: StoredResponse, head: bytes, size: int | None) -> Answer:
     return Answer(meta.status, head, 0, 0 if request.method == b"HEAD" else size)
+
+
+@lru_cache(8192)
+def _not_modified(head: bytes) -> Answer:
+    """Return the 304 in place of a stored head: the same one for all who ask for it."""
+    return Answer(304, not_modified_head(head))

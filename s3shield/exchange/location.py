@@ -61,6 +61,7 @@ __all__ = ["Location"]
 _COLLECTED: Final = 32 * 1024
 """Bytes up to which an answer goes out in one write where there is no zone to say."""
 _NO_END: Final = 1 << 60
+_HIT: Final = CacheStatus.HIT
 _FROM_HEAD: Final = int(EntryFlag.FROM_HEAD)
 
 
@@ -158,7 +159,7 @@ class Location:
                         request,
                         status,
                         size,
-                        CacheStatus.HIT,
+                        _HIT,
                         None,
                         self._monotonic() - request.started,
                         None,

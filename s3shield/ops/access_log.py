@@ -24,7 +24,9 @@ __all__ = ["AccessLog"]
 _BATCH = 256
 """Records formatted in one run: under a millisecond of `combined`."""
 _BATCH_BYTES = 128 * 1024
-"""A run also ends here: a client's 32 KiB of escaped header must not hold the loop."""
+"""A batch also ends here: a client's 32 KiB of escaped header must not hold the loop."""
+_RUN = 4
+"""Records formatted before it is looked how long the lines are."""
 _FLUSH_SECONDS = 0.2
 _REPORT_SECONDS = 60.0
 _LINE_LIMIT = 8192
@@ -178,34 +180,43 @@ class AccessLog:
             self._tell_count(batch)
             return
         lines: list[bytes] = []
-        add = lines.append
-        line_of = self._format
         size = taken = 0
         batch = records[:_BATCH]
-        sample = self._sample
-        for record in batch:
-            taken += 1
-            if sample < 1.0 and record[STATUS] < _ALWAYS:
-                self._due += sample
-                if self._due < _WHOLE:
-                    continue
-                self._due -= 1.0
-            try:
-                line = line_of(record)
-            except Exception:
-                self._lose(1)
-                self.log.failure("no access log line could be made of a record")
-                continue
-            add(line)
-            size += len(line)
-            if size > _BATCH_BYTES:
-                break
+        while taken < len(batch) and size <= _BATCH_BYTES:
+            few = batch[taken : taken + _RUN]
+            taken += len(few)
+            made = self._lines(few if self._sample >= 1.0 else self._sampled(few))
+            lines += made
+            size += sum(map(len, made))
         del batch[taken:], records[:taken]
         self._tell_count(batch)
         target.write(lines)
         if target.lost:
             lost, target.lost = target.lost, 0
             self._lose(lost)
+
+    def _sampled(self, records: list[LogRecord]) -> list[LogRecord]:
+        """Return those of the records that are written."""
+        chosen = []
+        for record in records:
+            if record[STATUS] < _ALWAYS:
+                self._due += self._sample
+                if self._due < _WHOLE:
+                    continue
+                self._due -= 1.0
+            chosen.append(record)
+        return chosen
+
+    def _lines(self, records: list[LogRecord]) -> list[bytes]:
+        """Return a line for each record of which one can be made."""
+        try:
+            return list(map(self._format, records))
+        except Exception:
+            if len(records) > 1:  # which of them?
+                return [line for each in records for line in self._lines([each])]
+            self._lose(1)
+            self.log.failure("no access log line could be made of a record")
+            return []
 
     def _tell_count(self, records: list[LogRecord]) -> None:
         if self._count is not None:

@@ -19,6 +19,8 @@ from s3shield.policy import AnswerSeconds, CacheStatus, NoStoreReason
 
 __all__ = ["Tally"]
 
+_Name = tuple[str, int, bytes, bytes]
+"""Location, status, cache status, method."""
 _BUCKETS: Final = len(DURATION) + 1
 _FIRST: Final = 5
 """A row: requests, bytes sent, of them cached, seconds, bytes sent with an origin asked, then
@@ -56,7 +58,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.requests = self.hits = self.sent = self.cached = 0
-        self._rows: dict[tuple[str, int, bytes, bytes], list[float]] = {}
+        self._rows: dict[_Name, list[float]] = {}
         self._asked: dict[str, _Asked] = {}
         self._reasons: dict[tuple[str, NoStoreReason], int] = {}
         self._earlier: dict[tuple[str, bytes], list[float]] = {}
@@ -65,30 +67,50 @@ class Tally:
 
     def take(self, records: Sequence[LogRecord]) -> None:
         """Count some."""
-        rows = self._rows
+        groups: dict[_Name, list[LogRecord]] = {}
         for each in records:
-            _, _, request, status, sent, fate, reason, seconds, origin, _, location, _, cached = (
-                each
-            )
+            _, _, request, status, _, fate, _, _, _, _, location, _, _ = each
             # Not the enum itself: its hash is a function in Python.
             name = (location, status, fate._value_, request.method)
-            row = rows.get(name)
-            if row is None:
-                row = rows[name] = list(_EMPTY)
-            row[0] += 1
-            row[1] += sent
-            row[2] += cached
-            row[3] += seconds
-            row[_FIRST if seconds <= _QUICK else _FIRST + bisect_left(DURATION, seconds)] += 1
-            if seconds.__class__ is AnswerSeconds:
-                self._note_first(location, fate._value_, seconds)
-            if origin is not None:
-                row[4] += sent - cached
-                self._note_origin(location, origin)
-            if reason is not None:
-                place = location, reason
-                self._reasons[place] = self._reasons.get(place, 0) + 1
+            group = groups.get(name)
+            if group is None:
+                groups[name] = [each]
+            else:
+                group.append(each)
+        for name, group in groups.items():
+            self._add(name, group)
         self._sample(records)
+
+    def _add(self, name: _Name, group: list[LogRecord]) -> None:
+        """Count records that have the same name, a column at a time."""
+        row = self._rows.get(name)
+        if row is None:
+            row = self._rows[name] = list(_EMPTY)
+        _, _, _, _, sent, _, reasons, seconds, origins, _, _, _, cached = zip(*group, strict=True)
+        row[0] += len(group)
+        row[1] += sum(sent)
+        row[2] += sum(cached)
+        row[3] += sum(seconds)
+        if max(seconds) <= _QUICK:
+            row[_FIRST] += len(group)
+        else:
+            for each in seconds:
+                row[_FIRST + bisect_left(DURATION, each)] += 1
+        location = name[0]
+        if AnswerSeconds in set(map(type, seconds)):
+            for each in seconds:
+                if isinstance(each, AnswerSeconds):
+                    self._note_first(location, name[2], each)
+        if origins.count(None) < len(group):
+            for size, held, waited in zip(sent, cached, origins, strict=True):
+                if waited is not None:
+                    row[4] += size - held
+                    self._note_origin(location, waited)
+        if reasons.count(None) < len(group):
+            for reason in reasons:
+                if reason is not None:
+                    place = location, reason
+                    self._reasons[place] = self._reasons.get(place, 0) + 1
 
     def _note_origin(self, location: str, seconds: float) -> None:
         asked = self._asked.get(location)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import re
-from functools import lru_cache
 from typing import Final
 
 from .dates import parse_date
@@ -73,10 +72,11 @@ def conditional(
         return _PROCEED
     none_match = headers.get(b"if-none-match")
     if none_match is not None:
-        if none_match == entry.etag and none_match:
+        etag = entry.etag
+        if none_match == etag and none_match:
             return _NOT_MODIFIED  # as nearly every client writes it
         if none_match.strip(b" \t") == b"*" or any(
-            weak_match(tag, entry.etag) for tag in listed_tags(none_match)
+            weak_match(tag, etag) for tag in listed_tags(none_match)
         ):
             return _NOT_MODIFIED
         return _PROCEED
@@ -108,7 +108,6 @@ def if_range(request: Request, entry: StoredResponse) -> bool:
     )
 
 
-@lru_cache(2048)
 def not_modified_head(head: bytes) -> bytes:
     """Return the wire head of the 304 that stands for a stored 200's wire head.
 

@@ -27,6 +27,7 @@ _MONTHS: Final = (
 _MONTH_NUMBER: Final = {name.lower().encode(): n for n, name in enumerate(_MONTHS, 1)}
 _EPOCH_ORDINAL: Final = 719163
 _DAY: Final = 86400
+_LONGEST: Final = len("Wednesday, 00-Jan-00 00:00:00 GMT")
 _FIFTY_YEARS: Final = int(50 * 365.2425 * _DAY)
 
 # Case does not matter to a cache (RFC 9111 4.2); a zone other than GMT is invalid there.
@@ -91,11 +92,20 @@ def parse_date(value: bytes, now: float) -> int | None:
     impossible day or time is no date. Never raises.
     """
     value = value.strip(b" \t")
+    if len(value) > _LONGEST:
+        return None
+    instant = _full_year(value)
+    if instant is None:
+        parts = _RFC850.fullmatch(value)
+        instant = None if parts is None else _two_digit_year(parts, now)
+    return instant
+
+
+@functools.lru_cache(maxsize=2048)
+def _full_year(value: bytes) -> int | None:
+    """Read the forms that say which century; clients send the same ones again and again."""
     parts = _IMF_FIXDATE.fullmatch(value) or _ASCTIME.fullmatch(value)
-    if parts is not None:
-        return _instant(parts, int(parts["year"]))
-    parts = _RFC850.fullmatch(value)
-    return None if parts is None else _two_digit_year(parts, now)
+    return None if parts is None else _instant(parts, int(parts["year"]))
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,6 +22,7 @@ from .errors import StoreError, StoreVersionError
 from .eviction import Budget, plan
 from .index_file import file_id, refusal
 from .lately import Lately
+from .latest import shared_number
 from .record import FORMAT, Entry, RecordError
 from .rows import NOTHING, LruRow, Totals, Weight, lru_row
 from .selector import Selector, is_response, select, softened
@@ -95,17 +96,17 @@ class Index:
                     continue
                 raise StoreError(refusal(self._path, error)) from error
         try:
-            self._open_databases(env)
+            lately = Lately(self._open_databases(env))
         except BaseException:
             env.close()
             raise
         self._file_id = file_id(self._path)
         self._begin = env.begin
-        self._lately = Lately()  # snapshots begin to count anew
+        self._lately = lately  # snapshots begin to count anew
         self._entries = self._dbs.entries
         self._env = env
 
-    def _open_databases(self, env: lmdb.Environment) -> None:
+    def _open_databases(self, env: lmdb.Environment) -> memoryview:
         env.reader_check()
         with contextlib.suppress(lmdb.NotFoundError):
             meta = env.open_db(b"meta", create=False)
@@ -120,15 +121,20 @@ class Index:
         try:
             self._dbs = Databases(*[env.open_db(name.encode()) for name in DATABASES])
             with env.begin(self._dbs.meta, write=True) as txn:
-                if txn.get(_FORMAT_ROW) is None:
+                latest = shared_number(self._path / "latest")
+                known = txn.get(_FORMAT_ROW) is not None
+                latest[0] = txn.id() - known  # it is a transaction only when it writes
+                if not known:
                     txn.put(_FORMAT_ROW, b"%d" % FORMAT)
-        except lmdb.Error as error:
+            return latest
+        except (lmdb.Error, OSError) as error:
             raise StoreError(refusal(self._path, error)) from error
 
     def close(self) -> None:
         """Let go of the map. Reading gives None from now on."""
         with self._lock:
             env, self._env = self._env, None
+            self._lately = Lately([0])
             if env is not None:
                 env.close()
 
@@ -156,6 +162,10 @@ class Index:
         An entry used lately is not read again while no process has committed anything.
         Raises lmdb.Error when it cannot be read, RecordError when it is none.
         """
+        lately = self._lately
+        entry = lately.young.get(digest) or lately.old.get(digest)
+        if entry is not None and entry.seen == lately.latest[0]:
+            return entry
         self._acquire()  # half the price of `with`
         try:
             if self._env is None:
@@ -163,18 +173,14 @@ class Index:
             txn = self._begin(self._entries)
             snapshot = txn.id()
             lately = self._lately
-            entry = lately.young.get(digest)
-            if entry is not None and entry.seen == snapshot:
-                txn.abort()
-                return entry
-            entry = lately.old.get(digest)
+            entry = lately.young.get(digest) or lately.old.get(digest)
             if entry is None or entry.seen != snapshot:
                 raw = txn.get(digest)
                 entry = None if raw is None else Entry(raw, digest)
+                if entry is not None:
+                    entry.seen = snapshot
+                    lately.add(entry)
             txn.abort()
-            if entry is not None:
-                entry.seen = snapshot
-                lately.add(entry)
             return entry
         except lmdb.MapResizedError:
             self._stale_map = True
@@ -262,6 +268,7 @@ class Index:
                     change = Change(txn, self._dbs)
                     work(change)
                     change.finish()
+                    self._lately.latest[0] = txn.id()
                 return change
             except lmdb.MapResizedError:
                 self._follow_map()

@@ -13,14 +13,14 @@ before a row can be seen, cleared when there is none.
 from __future__ import annotations
 
 import itertools
-import mmap
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import lmdb
+
+from .latest import shared_bytes
 
 __all__ = ["Recent", "wipe"]
 
@@ -53,7 +53,7 @@ class Recent:
         )
         self._env.reader_check()
         self._begin = self._env.begin
-        self.rows = _shared_byte(path / "rows")
+        self.rows = shared_bytes(path / "rows", 1)
         with self._env.begin(write=True) as txn:
             self.rows[0] = _MAYBE if txn.stat()["entries"] else _EMPTY
 
@@ -133,13 +133,3 @@ class Recent:
 def wipe(path: Path) -> None:
     """Delete the environment; no process may have it open."""
     shutil.rmtree(path, ignore_errors=True)
-
-
-def _shared_byte(path: Path) -> mmap.mmap:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if os.fstat(handle).st_size < 1:
-            os.ftruncate(handle, 1)
-        return mmap.mmap(handle, 1)
-    finally:
-        os.close(handle)

@@ -27,7 +27,7 @@ HITS = 256  # as many as the access log takes down at once
 
 PYTHON_CALLS = 12 + FIELDS
 """Functions written in Python that a hit calls."""
-C_CALLS = 27 + 2 * FIELDS
+C_CALLS = 21 + 2 * FIELDS
 """Functions written in C; three read clocks. Later Pythons count fewer."""
 FILE = 7
 """Functions written in Python that a body file adds."""
