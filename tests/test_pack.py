@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
 import subprocess
-import textwrap
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from pack import completion, manual
 from pack.words import commands, top
 from s3shield import __version__
-from s3shield.config import loads
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -113,48 +110,3 @@ class FileTests(SynchronousTestCase):
             name.lower().replace("_", "-") for name in re.findall(r"(?m)^([\w.-]+)==\S+$", pins)
         }
         self.assertEqual({name.lower() for name in wanted} - names, set())
-
-
-class ChartTests(SynchronousTestCase):
-    """The Helm chart, as far as it can be looked at without helm."""
-
-    CHART: Final = ROOT / "pack" / "helm" / "s3shield"
-
-    def setUp(self) -> None:
-        """Read the values."""
-        try:
-            yaml = importlib.import_module("yaml")
-        except ImportError:
-            self.skipTest("PyYAML is not installed")
-        self.values = yaml.safe_load((self.CHART / "values.yaml").read_text())
-
-    def value(self, path: str) -> object:
-        """Return `.Values.path`. Raises KeyError for one that values.yaml has not."""
-        found = self.values
-        for name in path.split("."):
-            found = found[name]
-        return found
-
-    def test_values(self) -> None:
-        """Each value that a template names is in values.yaml; every `if` ends."""
-        for path in sorted((self.CHART / "templates").iterdir()):
-            text = path.read_text()
-            for name in re.findall(r"\.Values\.([\w.]+)", text):
-                self.value(name)
-            opened = len(re.findall(r"\{\{-? *(?:if|define) ", text))
-            self.assertEqual(opened, len(re.findall(r"\{\{-? *end *-?\}\}", text)), path.name)
-            self.assertEqual(text.count("{{"), text.count("}}"), path.name)
-
-    def test_configuration(self) -> None:
-        """What the daemon gets is a configuration without a mistake; purges are not passed on."""
-        text = (self.CHART / "templates" / "configmap.yaml").read_text()
-        text = textwrap.dedent(text.partition("s3shield.ini: |\n")[2])
-        text = text.replace("{{- .Values.config | nindent 4 }}", str(self.value("config")))
-        text = re.sub(r"\{\{ \.Values\.([\w.]+) \}\}", lambda m: str(self.value(m[1])), text)
-        self.assertNotIn("{{", text)
-        config = loads(text, environ={}, read_file=lambda _path: "x", mode_of=lambda _path: 0o440)
-        self.assertEqual(config.warnings, ())
-        passed = [part for part in text.split("[")[1:] if "origin = http://127.0.0.1:9180" in part]
-        self.assertTrue(passed)
-        for part in passed:
-            self.assertRegex(part, r"\Alocation:= /(live|metrics)\]\n")
