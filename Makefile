@@ -4,6 +4,7 @@
 # make flame   where the time of a hit goes: a table and a flame graph, hit.svg
 # make deb     the Debian package, in dist/, for Debian 12; make check-deb: installed, run,
 #              upgraded, removed and purged in a fresh Debian (as root, needs debootstrap)
+# make check-systemd   its units, in a machine that systemd starts (systemd-nspawn, as root)
 # make check   what CI runs: tests on each Python, lint, types, package, docs
 # make check-browser   a site in a bucket, looked at with headless Chromium; not part of CI
 #
@@ -18,7 +19,7 @@ PIP = bin/python -m pip --disable-pip-version-check --quiet
 DEFAULT = $$(python=$$($(FIND_PYTHON)) && \
     $$python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: demo demo-stop bench flame test test-all lint types docs package deb check-deb check \
+.PHONY: demo demo-stop bench flame test test-all lint types docs package deb check-deb check-systemd check \
     check-browser clean
 .SECONDARY:
 
@@ -67,6 +68,9 @@ deb:
 
 check-deb:
 	@bash pack/check-deb
+
+check-systemd:
+	@bash pack/check-systemd
 
 check:
 	@bash .ci/run
