@@ -62,7 +62,7 @@ tls_certificate = {certificate}
 tls_certificate_key = {key}
 workers = {workers}
 access_log = DIRECTORY/access.log combined
-
+{more}
 [cache:bench]
 path = DIRECTORY/cache
 max_size = 200g
@@ -175,7 +175,7 @@ class Field:
     """The servers of some rows.
 
     name: of its directory. connections: that nginx may have. only: the one server, by name,
-    that is started besides the origin; all when left out.
+    that is started besides the origin; all when left out. more: lines for [s3shield].
     """
 
     options: Options
@@ -183,6 +183,7 @@ class Field:
     workers: int = 1
     connections: int = 4096
     only: str | None = None
+    more: str = ""
     sides: list[Side] = attrs.field(factory=list, init=False)
     filled: set[str] = attrs.field(factory=set, init=False)
     origin: Group = attrs.field(init=False)
@@ -228,7 +229,13 @@ class Field:
         """Start the product."""
         pem, key = certificate(self.options.state)
         tls = free_port()
-        ini = INI.format(origin=self.origin.port, certificate=pem, key=key, workers=self.workers)
+        ini = INI.format(
+            origin=self.origin.port,
+            certificate=pem,
+            key=key,
+            workers=self.workers,
+            more=self.more,
+        )
         group = s3shield(self.directory / "s3shield", ini.replace("TLS", str(tls), 1))
         return Side(group, tls)
 

@@ -14,9 +14,11 @@ import attrs
 
 __all__ = [
     "LOOP_ITSELF",
+    "NO_PROCESSOR",
     "Culprit",
     "Frame",
     "Pause",
+    "Spent",
     "StallNotes",
     "collecting",
     "culprit",
@@ -44,6 +46,32 @@ class Culprit:
 
     text: str
     place: str
+
+
+NO_PROCESSOR: Final = Culprit("no processor for it, the machine has more to do", "no processor")
+
+
+@attrs.frozen
+class Spent:
+    """What the loop's thread did of a hold: seconds computing, seconds ready to run and not run.
+
+    None: not known. The rest it waited, for a disk or for another thread.
+    """
+
+    computing: float | None = None
+    queued: float | None = None
+
+    def shown(self, seconds: float) -> str:
+        """Return a remark on a hold of so many seconds; empty where nothing is known."""
+        parts = []
+        if self.computing is not None:
+            parts.append(f"{_millis(min(self.computing, seconds))} of it computing")
+        if self.queued is not None and self.queued >= 0.0005:
+            parts.append(f"{_millis(min(self.queued, seconds))} without a processor")
+        return f" ({', '.join(parts)})" if parts else ""
+
+
+_UNKNOWN: Final = Spent()
 
 
 @attrs.frozen
@@ -120,19 +148,16 @@ class StallNotes:
     def __init__(self) -> None:
         self._places: dict[str, _Told] = {}
 
-    def note(
-        self, what: Culprit, seconds: float, now: float, work: float | None = None
-    ) -> list[str]:
+    def note(self, what: Culprit, seconds: float, now: float, spent: Spent = _UNKNOWN) -> list[str]:
         """Return the lines to write about one hold: one, or none yet.
 
-        now: seconds, monotonic; `due` has been called with it. work: seconds of processor time
-        that the loop's thread had meanwhile, where that is known.
+        now: seconds, monotonic; `due` has been called with it.
         """
         told = self._places.get(what.place)
         if told is None:
             self._places[what.place] = _Told(now, what.text)
-            busy = "" if work is None else f" ({_millis(min(work, seconds))} of it computing)"
-            return [f"event loop held for {_millis(seconds)}: {what.text}{busy}"]
+            remark = spent.shown(seconds)
+            return [f"event loop held for {_millis(seconds)}: {what.text}{remark}"]
         told.text = what.text
         told.untold += 1
         told.longest = max(told.longest, seconds)

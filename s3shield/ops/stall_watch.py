@@ -6,8 +6,9 @@ looks once at the stack of the loop's thread, waits on, and tells how long it wa
 it saw. What never lets go of the interpreter's lock, the thread cannot see while it lasts:
 it looks as soon as it can, which is in the same function still, as a rule. For garbage
 collections, which hold every thread, the interpreter itself says when. How much of a hold the
-loop's thread was computing, its processor clock says: the rest it waited, for a disk, for
-another thread, or for a processor.
+loop's thread was computing, its processor clock says, and the kernel for how long it was ready
+and had no processor (Linux); the rest it waited, for a disk or for another thread. What would
+be no hold with a processor of its own is told as that.
 
 A hold that begins between two beats is measured from the second one on: it is told for
 sure when it is half as long again as the limit.
@@ -21,7 +22,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -29,16 +29,28 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from s3shield.ops.stall import Culprit, Frame, Pause, StallNotes, collecting, culprit, held
+from s3shield.ops.stall import (
+    NO_PROCESSOR,
+    Culprit,
+    Frame,
+    Pause,
+    Spent,
+    StallNotes,
+    collecting,
+    culprit,
+    held,
+)
 
 __all__ = ["StallWatch", "watch_stalls"]
 
 _LONG: Final = 1.0
 """Seconds after which a hold is told though it has not ended: it may never."""
 _DEEPEST: Final = 200
-_Beat = tuple[float, float]
-"""Seconds: monotonic, and of processor time of the loop's thread."""
-_LATE: Final = float("-inf"), 0.0
+_Clocks = tuple[float | None, float | None]
+"""Seconds of a thread, where they are known: computing, and ready without a processor."""
+_Beat = tuple[float, _Clocks]
+"""Seconds, monotonic; and of the loop's thread."""
+_LATE: Final = float("-inf"), (None, None)
 _UNSEEN: Final = Culprit("unknown, it was over before it could be looked at", "unseen")
 _ROOT: Final = f"{Path(__file__).resolve().parents[1]}/"
 
@@ -48,8 +60,8 @@ class StallWatch:
 
     post: runs a function in the loop, from any thread. limit: seconds. tell: takes a line;
     called in a thread of ours. monotonic: seconds. frames: sys._current_frames. root: the
-    directory of the functions that are named, with a slash. work: processor seconds of the
-    loop's thread; None: as the system says, where it does.
+    directory of the functions that are named, with a slash. clocks: of the loop's thread; None:
+    as the system says, where it does.
     """
 
     def __init__(
@@ -61,7 +73,7 @@ class StallWatch:
         monotonic: Callable[[], float] = time.monotonic,
         frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,  # noqa: SLF001  # its name
         root: str = _ROOT,
-        work: Callable[[], float] | None = None,
+        clocks: Callable[[], _Clocks] | None = None,
     ) -> None:
         self._post = post
         self._limit = limit
@@ -69,7 +81,7 @@ class StallWatch:
         self._monotonic = monotonic
         self._frames = frames
         self._root = root
-        self._work = work
+        self._clocks = clocks
         self._notes = StallNotes()
         self._under: tuple[Frame, ...] = ()
         self._loop = 0
@@ -84,8 +96,8 @@ class StallWatch:
         """Begin, in the loop's thread."""
         self._running = True
         self._loop = threading.get_ident()
-        if self._work is None and hasattr(time, "pthread_getcpuclockid"):  # macOS has none
-            self._work = partial(time.clock_gettime, time.pthread_getcpuclockid(self._loop))
+        if self._clocks is None:
+            self._clocks = ThreadClocks(self._loop, threading.get_native_id())
         gc.callbacks.append(self._collected)
         # For so long a thread that only computes keeps another from looking at it.
         self._patience = sys.getswitchinterval()
@@ -110,7 +122,7 @@ class StallWatch:
         self._beats.put(self._now())
 
     def _now(self) -> _Beat:
-        return self._monotonic(), 0.0 if self._work is None else self._work()
+        return self._monotonic(), (None, None) if self._clocks is None else self._clocks()
 
     # In whichever thread collects garbage
 
@@ -170,10 +182,36 @@ class StallWatch:
             lines += self._notes.note(collecting(pause), pause.seconds, now)
         seconds = held(posted[0], ran[0], pauses)
         if seconds > self._limit:
-            work = None if self._work is None else ran[1] - posted[1]
-            lines += self._notes.note(seen or _UNSEEN, seconds, now, work)
+            computing, queued = map(_between, posted[1], ran[1])
+            what = seen or _UNSEEN
+            if queued is not None and seconds - queued <= self._limit:
+                what = NO_PROCESSOR
+            lines += self._notes.note(what, seconds, now, Spent(computing, queued))
         for line in lines:
             self._tell(line)
+
+
+def _between(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+class ThreadClocks:
+    """A thread's clocks. ident, native: its numbers, Python's and the kernel's."""
+
+    def __init__(self, ident: int, native: int) -> None:
+        self._clock = None
+        if hasattr(time, "pthread_getcpuclockid"):  # macOS has none
+            self._clock = time.pthread_getcpuclockid(ident)
+        self._schedstat = Path(f"/proc/self/task/{native}/schedstat")
+
+    def __call__(self) -> _Clocks:
+        """Return seconds computing, and seconds ready to run without a processor."""
+        computing = None if self._clock is None else time.clock_gettime(self._clock)
+        try:
+            queued = int(self._schedstat.read_bytes().split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):  # not Linux, or it is not counted there
+            return computing, None
+        return computing, queued
 
 
 def _stack(frame: FrameType | None) -> tuple[Frame, ...]:

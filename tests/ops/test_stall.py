@@ -11,6 +11,7 @@ from s3shield.ops.stall import (
     Culprit,
     Frame,
     Pause,
+    Spent,
     StallNotes,
     collecting,
     culprit,
@@ -125,13 +126,15 @@ class Ration(SynchronousTestCase):
 
     def test_work(self) -> None:
         """Where it is known, it is told how much of a hold was work, never more than all of it."""
-        for work, end in (
-            (0.003, " (3 ms of it computing)"),
-            (0.5, " (38 ms of it computing)"),
-            (0.0, " (0 ms of it computing)"),
-            (None, ""),
+        for computing, queued, end in (
+            (0.003, None, " (3 ms of it computing)"),
+            (0.5, None, " (38 ms of it computing)"),
+            (0.0, 0.0, " (0 ms of it computing)"),
+            (0.003, 0.009, " (3 ms of it computing, 9 ms without a processor)"),
+            (None, 0.5, " (38 ms without a processor)"),
+            (None, None, ""),
         ):
-            told = StallNotes().note(Culprit("x", "x"), 0.038, 0.0, work)
+            told = StallNotes().note(Culprit("x", "x"), 0.038, 0.0, Spent(computing, queued))
             self.assertEqual(told, [f"event loop held for 38 ms: x{end}"])
 
     def test_rest(self) -> None:

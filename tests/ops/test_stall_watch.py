@@ -19,9 +19,9 @@ from types import SimpleNamespace
 import uvloop
 from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, formatEvent, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from s3shield.ops.stall_watch import StallWatch, watch_stalls
+from s3shield.ops.stall_watch import StallWatch, ThreadClocks, watch_stalls
 
 PATIENCE = 60
 LIMIT = 0.005
@@ -108,7 +108,9 @@ class Held(SynchronousTestCase):
         self.addCleanup(loop.end)
         return loop
 
-    def watch(self, loop: LoopThread, *, opens: bool) -> tuple[Gate, StallWatch]:
+    def watch(
+        self, loop: LoopThread, *, opens: bool, clocks=lambda: (0.0, None)
+    ) -> tuple[Gate, StallWatch]:
         """Watch a loop with a gate."""
         gate = Gate(loop, opens=opens)
         self.addCleanup(gate.opened.set)
@@ -118,7 +120,7 @@ class Held(SynchronousTestCase):
             self.lines.put,
             frames=gate.frames,
             root=HERE,
-            work=itertools.count(0).__next__,
+            clocks=clocks,
         )
         loop.call(watch.start)
         self.addCleanup(watch.stop)
@@ -152,6 +154,26 @@ class Held(SynchronousTestCase):
             )
             watch.stop()
             self.assertNothingLeft()
+
+    def test_no_processor(self) -> None:
+        """What would be no hold with a processor of its own is told as that, with no blame."""
+        waited = itertools.count(0.0, 60.0)
+        self.watch(self.run_loop(), opens=True, clocks=lambda: (0.0, next(waited)))
+        line = self.line_like(r"held for \d+ ms: no processor")
+        self.assertRegex(line, r"more to do \(0 ms of it computing, \d+ ms without a processor\)$")
+
+    def test_clocks(self) -> None:
+        """A thread's clocks, as the system has them, go on and never back."""
+        clocks = ThreadClocks(threading.get_ident(), threading.get_native_id())
+        before = clocks()
+        if before[0] is None:
+            raise SkipTest("this system has no clock of a thread")
+        while clocks()[0] == before[0]:
+            pass
+        after = clocks()
+        self.assertGreater(after[0], before[0])
+        if before[1] is not None:
+            self.assertGreaterEqual(after[1], before[1])
 
     def test_for_ever(self) -> None:
         """A hold that does not end is told while it lasts; the watch ends all the same."""
