@@ -43,7 +43,8 @@ test:
 	@version=$(DEFAULT); test -n "$$version" && $(MAKE) --no-print-directory test-$$version
 
 test-%: .venv-%/test-installed
-	@.venv-$*/bin/python -m tests $(if $(TALLY),--tally $(TALLY) --failures $(TALLY).failures) $(TESTS)
+	@.venv-$*/bin/python -m tests $(if $(TALLY),--tally $(TALLY) --failures $(TALLY).failures) \
+	    $(if $(PART),--part $(PART)) $(TESTS)
 
 test-all:
 	@failed=; for version in $(VERSIONS); do \
@@ -112,6 +113,13 @@ BUILDER = 'setuptools>=70,<81'
 	@test -x $(@D)/bin/python || { python=$$($(FIND_PYTHON) $(WITH)) && $$python -m venv $(@D); }
 	@echo "Installing what s3shield needs in $(@D)"
 	@$(@D)/$(PIP) install $(EDITABLE) .
+	@touch $@
+
+# Without the checkout: several of these may be made at once.
+.venv-%/needs-installed: setup.cfg .ci/needs.py
+	@test -x .venv-$*/bin/python || { python=$$($(FIND_PYTHON) $*) && $$python -m venv .venv-$*; }
+	@.venv-$*/bin/python .ci/needs.py test $(NEEDS) >.venv-$*/needs
+	@.venv-$*/$(PIP) install -r .venv-$*/needs $(BUILDER)
 	@touch $@
 
 .venv-%/test-installed: setup.cfg pyproject.toml

@@ -1,7 +1,8 @@
 """`python -m tests`: trial on uvloop, then what does I/O again on Twisted's own reactor.
 
-With arguments, only those modules, on both. Every run's closing line is trial's; the exit
-status is 1 when any test of any run failed, or when a run executed no test.
+With arguments, only those modules, on both. With `--part`, one part of the whole, for CI, which
+runs the parts side by side. Every run's closing line is trial's; the exit status is 1 when any
+test of any run failed, or when a run executed no test.
 """
 
 from __future__ import annotations
@@ -18,6 +19,22 @@ import attrs
 
 TWICE: Final = ("tests.wire", "tests.scenario")
 """What depends on the reactor."""
+ONCE: Final = (
+    "tests.daemon",
+    "tests.model",
+    "tests.test_chart",
+    "tests.test_docs",
+    "tests.test_layering",
+    "tests.test_pack",
+    "tests.test_packaging",
+    "tests.test_shell_examples",
+    "tests.test_troubleshooting",
+    "tests.test_units",
+)
+"""What is about the operating system, the documents or the sources, so in CI on one Python alone.
+That a daemon with workers starts, serves and ends is in `tests.ops`, on every Python."""
+PARTS: Final = ("every", "once", "twisted")
+"""What each Python runs, what one runs, and the second run of `TWICE`."""
 RUN_LIMIT: Final = 900.0
 """Seconds after which a run hangs rather than works."""
 
@@ -78,6 +95,19 @@ class Failures:
             self.text += line
 
 
+def modules_of(part: str) -> list[str]:
+    """Return what trial is to load for one of `PARTS`; `every` and `once` are all there is."""
+    if part == "twisted":
+        return [*TWICE]
+    if part == "once":
+        return [*ONCE]
+    found = set()
+    for path in Path(__file__).resolve().parent.iterdir():
+        if (path / "__init__.py").is_file() or (path.match("test_*.py") and path.is_file()):
+            found.add(f"tests.{path.stem}")
+    return sorted(found - set(ONCE))
+
+
 def run_trial(reactor: str | None, modules: list[str], failures: Failures) -> Tally:
     """Run trial on a reactor (None: the platform's) and show what it says as it says it."""
     command = [sys.executable, "-u", "-m", "twisted.trial"]
@@ -115,11 +145,18 @@ def main(arguments: list[str]) -> int:
     """Run; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__)
     parser.add_argument("modules", nargs="*", help="default: all")
+    parser.add_argument("--part", choices=PARTS, help="of all modules, those that CI runs together")
     parser.add_argument("--tally", type=Path, help="file to add a line of counts to, for CI")
     parser.add_argument("--failures", type=Path, help="file to add the failures to, for CI")
     options = parser.parse_args(arguments)
+    if options.part and options.modules:
+        parser.error("--part and modules: one of them")
     failures = Failures()
-    runs = [("uvloop", options.modules or ["tests"]), (None, options.modules or [*TWICE])]
+    runs: list[tuple[str | None, list[str]]]
+    if options.part:
+        runs = [(None if options.part == "twisted" else "uvloop", modules_of(options.part))]
+    else:
+        runs = [("uvloop", options.modules or ["tests"]), (None, options.modules or [*TWICE])]
     results = [run_trial(reactor, modules, failures) for reactor, modules in runs]
     total = sum(results, Tally())
     if options.tally:
@@ -129,7 +166,7 @@ def main(arguments: list[str]) -> int:
     if options.failures and failures.text:
         with options.failures.open("a") as file:
             print(f"== Python {version}\n{failures.text}", file=file)
-    print(f"\nPython {version}, both reactors: {total}", flush=True)
+    print(f"\nPython {version}, {options.part or 'both reactors'}: {total}", flush=True)
     return 1 if total.failed else 0
 
 

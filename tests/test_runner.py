@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.__main__ import Failures, Tally, read_closing
+from tests.__main__ import ONCE, TWICE, Failures, Tally, modules_of, read_closing
 
 
 class ClosingTests(SynchronousTestCase):
@@ -33,6 +35,27 @@ class ClosingTests(SynchronousTestCase):
         """The runs of both reactors add up."""
         total = Tally(1, 2, 3) + Tally(10, 20, 30)
         self.assertEqual("11 passed, 22 failed, 33 skipped", str(total))
+
+
+class PartsTests(SynchronousTestCase):
+    """What CI runs where."""
+
+    def test_nothing_is_left_out(self) -> None:
+        """Each file of tests is in one of the parts `every` and `once`, and in one alone."""
+        top = Path(__file__).resolve().parent
+        parts = [modules_of("every"), modules_of("once")]
+        for path in top.rglob("test_*.py"):
+            first = path.relative_to(top).parts[0].removesuffix(".py")
+            owners = [part for part in parts if f"tests.{first}" in part]
+            self.assertEqual(1, len(owners), path)
+
+    def test_all_are_there(self) -> None:
+        """What the runner names exists; what a reactor may change runs on every Python."""
+        top = Path(__file__).resolve().parent
+        for name in (*ONCE, *TWICE):
+            path = top / name.removeprefix("tests.")
+            self.assertTrue(path.is_dir() or path.with_suffix(".py").is_file(), name)
+        self.assertLessEqual({*TWICE}, {*modules_of("every")})
 
 
 class FailuresTests(SynchronousTestCase):
