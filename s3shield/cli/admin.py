@@ -17,6 +17,7 @@ __all__ = ["Admin", "AdminError"]
 _PATIENCE: Final = 600.0
 """Seconds: a purge of everything takes its time."""
 _SHORT: Final = 15.0
+_NOT_LET_IN: Final = (401, 403)
 _RUNS: Final = "; is it running, with this configuration?"
 
 
@@ -97,8 +98,10 @@ class Admin:
             response = connection.getresponse()
             answer = json.loads(response.read())
             if response.status != http.HTTPStatus.OK:
-                text = answer.get("error", f"the daemon answered {response.status}")
-                raise AdminError(str(text))
+                text = str(answer.get("error", f"the daemon answered {response.status}"))
+                if response.status in _NOT_LET_IN:
+                    text = f"{listen}: {text}; was the daemon reloaded since that was changed?"
+                raise AdminError(text)
             if needs is not None and needs not in answer:
                 raise LookupError(needs)
             return answer if take is None else answer[take]

@@ -71,7 +71,10 @@ def compare(ours: Explanation, body: bytes) -> Mismatch:
             verdict = verdict or _difference(title, mine, other)
     same = compared and not verdict
     if not compared:
-        verdict = "S3 does not show what it received"
+        verdict = (
+            "S3 does not show what it received: look first whether the secret, or the signing key "
+            "with its scope, is this access key's"
+        )
     elif same:
         verdict = (
             "S3 signed the same text: the secret, or the signing key with its scope, "

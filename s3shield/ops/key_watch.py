@@ -241,8 +241,8 @@ def _what(use: _Use, now: float) -> str:
     if path is None:
         which = f"the signing key (aws_signing_key, {use.bucket.where})"
         remedy = (
-            "put a new one there with its scope and restart; "
-            "a file named in aws_signing_key_file is taken in without"
+            "put a new one there with its scope and `s3shield reload`; "
+            "a file named in aws_signing_key_file is taken in by itself"
         )
     else:
         which = f"the last signing key in {path}"

@@ -352,7 +352,7 @@ class Static(Case):
         self.assertTrue(line.startswith("warn: "), line)
         self.assertIn("is good for 23 h more", line)
         self.assertIn("s3shield.ini:2", line)
-        self.assertIn("restart", line)
+        self.assertIn("`s3shield reload`", line)
 
     def test_secret(self):
         """A bucket that signs with a secret has no end, and is not watched."""
