@@ -2,11 +2,11 @@
 
     python -m bench.stalls [--seconds 20] [--limit 5]
 
-One worker with `stall_log`: hits and misses of 1 KiB at a fixed rate, cold objects of 100 MiB that are
-stored, others that are read from a disk whose page cache is dropped, a cache that is full so that
-there is always something to evict, purges by prefix. Told is each place that held the loop, how
-often and for how long; and apart from these, how often there was no processor for it: here the
-load has a part of the same processors, and a hold that the kernel caused is nobody's in the daemon.
+One worker with `stall_log`: hits and misses of 1 KiB at a fixed rate, cold objects of 100 MiB
+that are stored, others that are read from a disk whose page cache is dropped, purges by prefix.
+Told is each place that held the loop, how often and for how long; and apart from these, how
+often there was no processor for it: here the load has a part of the same processors, and a hold
+that the kernel caused is nobody's in the daemon.
 """
 
 from __future__ import annotations
