@@ -14,7 +14,7 @@ import attrs
 
 __all__ = [
     "LOOP_ITSELF",
-    "NO_PROCESSOR",
+    "UNSCHEDULED",
     "Culprit",
     "Frame",
     "Pause",
@@ -48,7 +48,7 @@ class Culprit:
     place: str
 
 
-NO_PROCESSOR: Final = Culprit("no processor for it, the machine has more to do", "no processor")
+UNSCHEDULED: Final = Culprit("no processor for it, the machine has more to do", "no processor")
 
 
 @attrs.frozen

@@ -30,7 +30,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from s3shield.ops.stall import (
-    NO_PROCESSOR,
+    UNSCHEDULED,
     Culprit,
     Frame,
     Pause,
@@ -185,7 +185,7 @@ class StallWatch:
             computing, queued = map(_between, posted[1], ran[1])
             what = seen or _UNSEEN
             if queued is not None and seconds - queued <= self._limit:
-                what = NO_PROCESSOR
+                what = UNSCHEDULED
             lines += self._notes.note(what, seconds, now, Spent(computing, queued))
         for line in lines:
             self._tell(line)
